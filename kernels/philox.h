@@ -46,9 +46,9 @@ FOVEA_HOST_DEVICE Block rounds(Block counter, std::uint32_t key0, std::uint32_t 
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t left = std::uint64_t{0xD2511F53u} * counter.word[0];
     const std::uint64_t right = std::uint64_t{0xCD9E8D57u} * counter.word[2];
-    counter = Block{{static_cast<std::uint32_t>(right >> 32) ^ counter.word[1] ^ key0,
-                     static_cast<std::uint32_t>(right), static_cast<std::uint32_t>(left >> 32) ^ counter.word[3] ^ key1,
-                     static_cast<std::uint32_t>(left)}};
+    counter = Block{
+        {static_cast<std::uint32_t>(right >> 32) ^ counter.word[1] ^ key0, static_cast<std::uint32_t>(right),
+         static_cast<std::uint32_t>(left >> 32) ^ counter.word[3] ^ key1, static_cast<std::uint32_t>(left)}};
     key0 += 0x9E3779B9u;
     key1 += 0xBB67AE85u;
   }
@@ -58,15 +58,16 @@ FOVEA_HOST_DEVICE Block rounds(Block counter, std::uint32_t key0, std::uint32_t 
 /// The four words that serve elements 4·block … 4·block+3.
 FOVEA_HOST_DEVICE Block bits(const Key& key, std::uint64_t block) {
   const std::uint32_t step = key.device_step != nullptr ? *key.device_step : key.step;
-  return rounds(Block{{static_cast<std::uint32_t>(block), step, key.stream, static_cast<std::uint32_t>(block >> 32)}},
-                static_cast<std::uint32_t>(key.seed), static_cast<std::uint32_t>(key.seed >> 32));
+  return rounds(
+      Block{{static_cast<std::uint32_t>(block), step, key.stream, static_cast<std::uint32_t>(block >> 32)}},
+      static_cast<std::uint32_t>(key.seed), static_cast<std::uint32_t>(key.seed >> 32));
 }
 
 /// Uniform in [0, 1), a multiple of 2^-24.
 FOVEA_HOST_DEVICE float uniform(std::uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
 
-/// Natural logarithm for x in (0, 1], relative error below 2e-7; polynomial after an exact split x = m·2^e with
-/// m in [sqrt(1/2), sqrt(2)), evaluated as 2·atanh((m−1)/(m+1)).
+/// Natural logarithm for x in (0, 1], relative error below 2e-7; polynomial after an exact split x = m·2^e
+/// with m in [sqrt(1/2), sqrt(2)), evaluated as 2·atanh((m−1)/(m+1)).
 FOVEA_HOST_DEVICE float log_unit(float x) {
   std::uint32_t pattern;
   __builtin_memcpy(&pattern, &x, sizeof pattern);
@@ -81,7 +82,7 @@ FOVEA_HOST_DEVICE float log_unit(float x) {
   p = fmaf(p, z, 0.4f);
   p = fmaf(p, z, 0.66666667f);
   const float e = static_cast<float>(exponent);
-  const float tail = fmaf(s * z, p, e * 1.42860677e-6f);       // ln 2 in two parts: e·high is exact
+  const float tail = fmaf(s * z, p, e * 1.42860677e-6f);  // ln 2 in two parts: e·high is exact
   return fmaf(e, 0.693145752f, fmaf(2.0f, s, tail));
 }
 

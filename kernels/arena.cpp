@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/arena.h"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define FOVEA_CACHE_BLOCKS 0
+#else
+#define FOVEA_CACHE_BLOCKS 1
+#endif
+
+namespace fovea {
+namespace {
+
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
+/// Quarter steps between powers of two waste at most a fifth and keep the number of lists small.
+std::size_t size_class(std::size_t bytes, std::size_t alignment) {
+  bytes = std::max(bytes, alignment);
+  const std::size_t step = std::max(std::bit_floor(bytes) / 4, alignment);
+  return (bytes + step - 1) / step * step;
+}
+
+}  // namespace
+
+Arena::Arena(MemorySource source) : source_(std::move(source)) {}
+
+Arena::~Arena() { trim_locked(); }
+
+void* Arena::allocate(std::size_t bytes, const char* owner) {
+  const std::lock_guard lock(mutex_);
+#if FOVEA_CACHE_BLOCKS
+  const std::size_t size = size_class(bytes, source_.alignment);
+#else
+  const std::size_t size = std::max<std::size_t>(bytes, 1);
+#endif
+  if (bytes > limit_ || size > limit_ - std::min(limit_, live_)) refuse(bytes, owner);
+
+  void* memory = nullptr;
+  if (auto cached = cache_.find(size); cached != cache_.end() && !cached->second.empty()) {
+    memory = cached->second.back();
+    cached->second.pop_back();
+    cached_ -= size;
+  } else {
+    memory = source_.allocate(size);
+    ++source_calls_;
+    if (memory == nullptr) {  // blocks of other sizes may be all that is missing
+      trim_locked();
+      memory = source_.allocate(size);
+    }
+    if (memory == nullptr) refuse(bytes, owner);
+  }
+  blocks_.emplace(memory, Block{size, owner});
+  OwnerBytes& account = owners_[owner];
+  account.live += size;
+  account.peak = std::max(account.peak, account.live);
+  live_ += size;
+  peak_ = std::max(peak_, live_);
+  ++allocations_;
+  return memory;
+}
+
+void Arena::release(void* memory) noexcept {
+  if (memory == nullptr) return;
+  const std::lock_guard lock(mutex_);
+  const auto found = blocks_.find(memory);
+  const Block block = found->second;
+  blocks_.erase(found);
+  live_ -= block.bytes;
+  owners_[block.owner].live -= block.bytes;
+#if FOVEA_CACHE_BLOCKS
+  cache_[block.bytes].push_back(memory);
+  cached_ += block.bytes;
+#else
+  source_.release(memory, block.bytes);
+#endif
+}
+
+Arena::Stats Arena::stats() const {
+  const std::lock_guard lock(mutex_);
+  return stats_locked();
+}
+
+Arena::Stats Arena::stats_locked() const {
+  Stats stats{live_, peak_, cached_, allocations_, source_calls_, {}};
+  for (const auto& [name, bytes] : owners_)
+    stats.owners.push_back({std::string(name), bytes.live, bytes.peak});
+  std::stable_sort(stats.owners.begin(), stats.owners.end(),
+                   [](const Owner& a, const Owner& b) { return a.live_bytes > b.live_bytes; });
+  return stats;
+}
+
+void Arena::reset_peak() {
+  const std::lock_guard lock(mutex_);
+  peak_ = live_;
+}
+
+void Arena::set_limit(std::size_t bytes) {
+  const std::lock_guard lock(mutex_);
+  limit_ = bytes;
+}
+
+void Arena::trim() {
+  const std::lock_guard lock(mutex_);
+  trim_locked();
+}
+
+void Arena::trim_locked() {
+  for (auto& [bytes, list] : cache_)
+    for (void* memory : list) source_.release(memory, bytes);
+  cache_.clear();
+  cached_ = 0;
+}
+
+void Arena::refuse(std::size_t bytes, const char* owner) const {
+  const auto mib = [](std::size_t count) { return static_cast<double>(count) / (1 << 20); };
+  std::string text =
+      fmt::format("out of memory on {}: {} asked for {:.1f} MiB with {:.1f} MiB live (peak {:.1f} MiB",
+                  source_.name, owner, mib(bytes), mib(live_), mib(peak_));
+  if (limit_ != SIZE_MAX) text += fmt::format(", limit {:.1f} MiB", mib(limit_));
+  text += "); largest owners:";
+  const Stats stats = stats_locked();
+  for (std::size_t i = 0; i < std::min<std::size_t>(5, stats.owners.size()); ++i)
+    text += fmt::format("{} {} {:.1f} MiB", i == 0 ? "" : ",", stats.owners[i].name,
+                        mib(stats.owners[i].live_bytes));
+  if (stats.owners.empty()) text += " none";
+  text += "; try a smaller batch";
+  throw OutOfMemory(std::move(text), bytes, live_, peak_);
+}
+
+MemorySource host_memory(std::string name) {
+  return {.name = std::move(name),
+          .alignment = 64,
+          .allocate = [](std::size_t bytes) -> void* {
+#if FOVEA_CACHE_BLOCKS
+            const bool large = bytes >= kHugePage;
+            const std::size_t alignment = large ? kHugePage : 64;
+            void* memory = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+            // Half of a convolution's misses are page walks with 4 KiB pages; a refusal costs nothing.
+            if (memory != nullptr && large) (void)madvise(memory, bytes, MADV_HUGEPAGE);
+            return memory;
+#else
+            // The exact size, so that the byte after the last one is poisoned.
+            void* memory = nullptr;
+            return posix_memalign(&memory, 64, bytes) == 0 ? memory : nullptr;
+#endif
+          },
+          .release = [](void* memory, std::size_t) { std::free(memory); }};
+}
+
+}  // namespace fovea

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+#include "kernels/arena.h"
+#include "kernels/queues.h"
+
+namespace fovea::cpu {
+
+/// Threads and memory of the host. Work is cut into parts by its shape, never by the number of threads, so
+/// the result has the same bits for any thread count.
+///
+/// A pool is used by one caller at a time; `run` returns when all parts are done.
+class Pool {
+ public:
+  /// threads ≥ 1, the caller included
+  explicit Pool(int threads);
+  ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+  Arena& arena() { return arena_; }
+
+  /// Calls body(context, part) for every part in 0..parts-1, on any thread, in any order.
+  void run(std::int64_t parts, void (*body)(void*, std::int64_t), void* context);
+
+ private:
+  void work();
+  void drain(void (*body)(void*, std::int64_t), void* context, std::int64_t parts);
+
+  Arena arena_{host_memory("cpu")};
+  std::vector<std::jthread> workers_;
+  std::mutex mutex_;
+  std::condition_variable wake_, finished_;
+  void (*body_)(void*, std::int64_t) = nullptr;
+  void* context_ = nullptr;
+  std::int64_t parts_ = 0, next_ = 0;
+  int busy_ = 0;
+  std::uint64_t generation_ = 0;
+  bool stop_ = false;
+};
+
+class Scalar final : public Pool {
+  using Pool::Pool;
+};
+class Avx2 final : public Pool {
+  using Pool::Pool;
+};
+class Avx512 final : public Pool {
+  using Pool::Pool;
+};
+
+/// Calls f(part) for each part; f is a lambda of the kernel file.
+template <class F>
+void for_parts(Pool& pool, std::int64_t parts, F&& f) {
+  pool.run(
+      parts,
+      [](void* context, std::int64_t part) { (*static_cast<std::remove_reference_t<F>*>(context))(part); },
+      &f);
+}
+
+}  // namespace fovea::cpu

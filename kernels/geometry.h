@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+/// Shapes that host and device share: plain structs passed by value. Extents count elements, strides too.
+namespace fovea {
+
+inline constexpr int kMaxRank = 6;
+
+/// Walks `rank` nested loops over up to three operands at once; operand k moves by stride[k][d] along loop d.
+/// A stride of 0 repeats (broadcasting). Loops are ordered outermost first.
+struct Strided {
+  int rank = 0;
+  std::int64_t extent[kMaxRank] = {};
+  std::int64_t stride[3][kMaxRank] = {};
+
+  constexpr std::int64_t count() const {
+    std::int64_t n = 1;
+    for (int d = 0; d < rank; ++d) n *= extent[d];
+    return n;
+  }
+};
+
+/// x[outer, width, inner] reduced over width; contiguous.
+struct Reduce {
+  std::int64_t outer = 1, width = 1, inner = 1;
+};
+
+/// C[m, n] = A[m, k]·B[k, n], all row-major; a transposed operand is stored as its transpose.
+struct Matmul {
+  std::int64_t m = 0, n = 0, k = 0;
+  bool transpose_a = false, transpose_b = false;
+};
+
+/// x[batch, channels, inner] normalised per channel: inner = H·W for maps, 1 for per-unit statistics.
+struct BatchNorm {
+  std::int64_t batch = 0, channels = 0, inner = 1;
+  constexpr std::int64_t count() const { return batch * channels * inner; }
+};
+
+/// Cross-correlation of x[batch, in_channels, in_height, in_width] with
+/// w[out_channels, in_channels, kernel_height, kernel_width]; stride 1, dilation 1, zero padding.
+///
+/// The planes of x are contiguous, but image and channel strides are free, so that windows rolling over a
+/// movie (image stride = channel stride = one frame) are convolved in place.
+struct Conv2d {
+  std::int64_t batch = 0;
+  std::int64_t in_channels = 0, in_height = 0, in_width = 0;
+  std::int64_t out_channels = 0, kernel_height = 0, kernel_width = 0;
+  std::int64_t padding_height = 0, padding_width = 0;
+  std::int64_t image_stride = 0, channel_stride = 0;  ///< of x, in elements
+
+  constexpr std::int64_t out_height() const { return in_height + 2 * padding_height - kernel_height + 1; }
+  constexpr std::int64_t out_width() const { return in_width + 2 * padding_width - kernel_width + 1; }
+  constexpr std::int64_t out_count() const { return batch * out_channels * out_height() * out_width(); }
+  constexpr std::int64_t weight_count() const {
+    return out_channels * in_channels * kernel_height * kernel_width;
+  }
+};
+
+}  // namespace fovea

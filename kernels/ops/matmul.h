@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "kernels/dtype.h"
+#include "kernels/geometry.h"
+#include "kernels/queues.h"
+
+namespace fovea::kernels {
+
+/// c[m, n] = a·b, contiguous, f32 or f64; with k = 0 the result is 0.
+///
+/// cpu: shape-fixed tiles, each one single-threaded BLAS call. cuda: cuBLAS in full fp32. simt: our tiled
+/// kernel.
+FOVEA_KERNEL(matmul, const Matmul& shape, DType dtype, const void* a, const void* b, void* c);
+
+}  // namespace fovea::kernels

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "kernels/queues.h"
+
+namespace fovea {
+
+/// One parameter tensor in an optimizer step, f32, contiguous. Moments that the optimizer does not use are
+/// null.
+struct OptimizerSlot {
+  float* value = nullptr;
+  const float* grad = nullptr;
+  float* moment1 = nullptr;  ///< Adam: mean of gradients; SGD: momentum buffer
+  float* moment2 = nullptr;  ///< Adam: mean of squares
+  std::int64_t count = 0;
+  float weight_decay = 0.0f;  ///< coupled: grad + weight_decay·value takes the place of grad
+};
+
+struct AdamOptions {
+  float beta1 = 0.9f, beta2 = 0.999f, eps = 1e-8f;
+};
+
+struct SgdOptions {
+  float momentum = 0.0f;
+};
+
+/// What changes from step to step, in device memory, so that a captured step reads fresh values.
+struct OptimizerClock {
+  float lr;
+  float correction1;  ///< 1/(1 - beta1^t), t = 1 for the first step
+  float correction2;  ///< 1/(1 - beta2^t)
+};
+
+}  // namespace fovea
+
+/// One pass over all parameters, updated in place.
+namespace fovea::kernels {
+
+/// m ← β1·m + (1 - β1)·g; v ← β2·v + (1 - β2)·g²; value ← value - lr·m̂/(√v̂ + eps)  (Kingma and Ba 2015)
+FOVEA_KERNEL(adam_step, std::span<const OptimizerSlot> slots, const AdamOptions& options,
+             const OptimizerClock* clock);
+
+/// buffer ← momentum·buffer + g; value ← value - lr·buffer. With momentum 0 no buffer is touched.
+FOVEA_KERNEL(sgd_step, std::span<const OptimizerSlot> slots, const SgdOptions& options,
+             const OptimizerClock* clock);
+
+}  // namespace fovea::kernels

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/exec.h"
+
+namespace fovea {
+
+/// Instruction sets of the cpu backend. Results are bit-identical per instruction set, not across them.
+enum class Isa { scalar, avx2, avx512 };
+const char* isa_name(Isa isa);
+/// What this machine can run; the last one is the best.
+std::vector<Isa> available_isas();
+
+enum class DeviceKind { cpu, simt, cuda };
+
+/// Where tensors live and kernels run: a shared handle on one queue and its memory. Copies are the same
+/// device. The program makes a device and hands it on; there is no default one.
+class Device {
+ public:
+  struct CpuOptions {
+    int threads = 0;         ///< 0: all hardware threads
+    std::optional<Isa> isa;  ///< empty: the best available
+  };
+  static Device cpu(CpuOptions options);
+  static Device cpu() { return cpu({}); }
+  static Device simt(simt::Order order = simt::Order::forward);
+  /// throws DeviceError if the build has no CUDA or the machine no such GPU; the text says which and what to
+  /// do
+  static Device cuda(int index = 0);
+
+  /// "cpu", "simt", "cuda", "cuda:1"; throws ValueError on anything else, DeviceError as cuda() does
+  static Device parse(std::string_view text);
+  /// The first GPU if there is one, else the cpu.
+  static Device best();
+  /// Why cuda(0) would throw; empty if it would not.
+  static std::string cuda_missing_reason();
+
+  DeviceKind kind() const;
+  /// "cpu", "simt", "cuda:0"
+  std::string name() const;
+  /// "cpu avx512, 2 threads", "simt", "cuda:0 NVIDIA H100 …"
+  std::string description() const;
+  const Queue& queue() const;
+  Arena& arena() const;
+  /// Memory that the host may read and write directly (cpu and simt).
+  bool host_memory() const { return kind() != DeviceKind::cuda; }
+  /// Waits for all kernels started on this device; only cuda ever has to.
+  void synchronize() const;
+  /// Blocks until done. The pointer named `host` is host memory, the other is this device's.
+  void copy_from_host(void* device, const void* host, std::size_t bytes) const;
+  void copy_to_host(void* host, const void* device, std::size_t bytes) const;
+
+  bool operator==(const Device& other) const { return state_ == other.state_; }
+
+ private:
+  struct State;
+  explicit Device(std::shared_ptr<State> state) : state_(std::move(state)) {}
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace fovea
