@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+find_program(FOVEA_CCACHE ccache)
+if(FOVEA_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${FOVEA_CCACHE})
+  set(CMAKE_CUDA_COMPILER_LAUNCHER ${FOVEA_CCACHE})
+endif()
