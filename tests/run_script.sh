@@ -1,0 +1,298 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# What ./run promises, checked on a copy of it in a temporary folder: no network, no build, nothing outside that
+# folder. PATH holds only stand-ins that write down how they were called, and the few real tools that ./run uses.
+set -euo pipefail
+
+source_root=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/..
+sandbox=$(mktemp -d)
+trap 'rm -rf -- "$sandbox"' EXIT
+checkout="$sandbox/a checkout"  # with a space: paths are quoted everywhere
+fakes=$sandbox/fakes
+calls=$sandbox/calls
+export FOVEA_OS_RELEASE=$sandbox/os-release
+unset CXX CUDAHOSTCXX CMAKE_BUILD_PARALLEL_LEVEL
+passed=0 failed=0
+
+mkdir -p "$checkout" "$fakes"
+cp "$source_root/run" "$checkout/run"
+for tool in bash cat chmod cp dirname env flock git grep ls mkdir nproc readlink rm sed sleep tail touch true; do
+  ln -s "$(type -P "$tool")" "$fakes/$tool"
+done
+
+# fake NAME <<'BODY': a stand-in that first writes its name and arguments to $calls.
+fake() {
+  {
+    printf '#!/bin/bash\nprintf "%%s\\n" "%s $*" >>"%s"\n' "$1" "$calls"
+    cat
+  } >"$fakes/$1"
+  chmod +x "$fakes/$1"
+}
+
+# The machine: $sandbox/installed and $sandbox/known list packages, $sandbox/uid is who asks.
+fake dpkg-query <<BODY
+shift 3
+for name; do grep -qxF -- "\$name" "$sandbox/installed" && echo "installed \$name"; done
+exit 1
+BODY
+fake apt-cache <<BODY
+for name; do grep -qxF -- "\$name" "$sandbox/known" && echo "Package: \$name"; done
+exit 0
+BODY
+fake apt-get <<BODY
+[[ -e "$sandbox/apt-fails" ]] && exit 100
+for name; do [[ \$name == [a-z]* ]] && echo "\$name" >>"$sandbox/installed"; done
+exit 0
+BODY
+fake id <<BODY
+cat "$sandbox/uid"
+BODY
+fake ctest <<BODY
+[[ ! -e "$sandbox/ctest-fails" ]]
+BODY
+# Configuring makes build.ninja, building makes a program that says where it runs and with what.
+fake cmake <<BODY
+[[ -e "$sandbox/cmake-fails" ]] && { echo 'a compiler error'; exit 1; }
+case \$1 in
+  --preset) mkdir -p build/\$2 && touch build/\$2/build.ninja ;;
+  --build) cp "$sandbox/program" "\$2/fovea" ;;
+esac
+BODY
+cat >"$sandbox/program" <<BODY
+#!/bin/bash
+printf '%s\n' "fovea \$*" >>"$calls"
+[[ \$1 == train ]] && mkdir -p "\${@: -1}" && echo '{}' >"\${@: -1}/summary.json"
+[[ \$1 == fail ]] && exit 7
+echo "in \$PWD: \$*"
+BODY
+chmod +x "$sandbox/program"
+
+everything=(g++ cmake ninja-build ccache git libopenblas-dev libfmt-dev libspdlog-dev libcli11-dev
+  libtomlplusplus-dev nlohmann-json3-dev libboost-context-dev zlib1g-dev libpng-dev libjpeg-dev
+  doctest-dev libbenchmark-dev librandom123-dev mate-backgrounds)
+
+# machine SYSTEM VERSION: a fresh checkout on a machine with everything installed, as root.
+machine() {
+  printf 'ID=%s\nVERSION_ID="%s"\n' "$1" "$2" >"$FOVEA_OS_RELEASE"
+  printf '%s\n' "${everything[@]}" | tee "$sandbox/installed" >"$sandbox/known"
+  printf '%s\n' clang-format-14 g++-12 >>"$sandbox/known"
+  echo 0 >"$sandbox/uid"
+  rm -rf -- "$checkout/build" "$checkout/runs" "$sandbox"/{apt,cmake,ctest}-fails "$fakes/sudo"
+  printf '{}\n' >"$checkout/CMakePresets.json"
+  touch -d '1 hour ago' "$checkout/CMakePresets.json"
+}
+
+remove_packages() {
+  local name
+  for name in "$@"; do
+    grep -vxF -- "$name" "$sandbox/installed" >"$sandbox/rest" || true
+    cp "$sandbox/rest" "$sandbox/installed"
+  done
+}
+
+# run ARGS...: sets $status, $out, $err; $calls holds the calls of this run only.
+run() {
+  : >"$calls"
+  status=0
+  PATH=$fakes "$checkout/run" "$@" >"$sandbox/out" 2>"$sandbox/err" </dev/null || status=$?
+  out=$(<"$sandbox/out") err=$(<"$sandbox/err")
+}
+
+# check WHAT CONDITION...: counts, and shows the last run if CONDITION fails.
+check() {
+  local what=$1
+  shift
+  if "$@"; then
+    passed=$((passed + 1))
+    return
+  fi
+  failed=$((failed + 1))
+  printf 'FAILED: %s\n  %s\n  status %s\n  stdout: %s\n  stderr: %s\n  calls: %s\n' \
+    "$what" "$*" "$status" "$out" "$err" "$(<"$calls")"
+}
+says() { [[ $1 == *"$2"* ]]; }
+silent() { [[ $1 != *"$2"* ]]; }
+is() { [[ $1 == "$2" ]]; }
+called() { grep -qF -- "$1" "$calls"; }
+not_called() { ! grep -qE -- "$1" "$calls"; }
+requested() { is "$(sed -n 's/^apt-get .*--no-install-recommends //p' "$calls")" "$*"; }
+
+# ------------------------------------------------------------------------------------------------ words
+
+machine debian 12
+run
+check 'no command is help' is "$status" 0
+for name in test demo fovea format clean; do check "help names $name" says "$out" "  $name "; done
+run help
+check 'help goes to stdout' says "$out" './run COMMAND'
+run test --help
+check 'help of a command runs nothing' is "$status$(<"$calls")" 0
+run demp
+check 'unknown command is wrong usage' is "$status" 2
+check 'unknown command names the nearest' says "$err" "nearest is 'demo'"
+run fromat
+check 'swapped letters are near' says "$err" "nearest is 'format'"
+run format --chekc
+check 'unknown option of format' is "$status" 2
+run demo --out
+check 'demo --out without a folder' is "$status" 2
+
+# ---------------------------------------------------------------------------------------------- packages
+
+run test
+check 'all installed: test passes' is "$status" 0
+check 'all installed: apt-get is not called' not_called '^(apt-get|apt-cache|sudo)'
+check 'dpkg is asked once' is "$(grep -c '^dpkg-query' "$calls")" 1
+
+remove_packages librandom123-dev libpng-dev
+run test
+check 'two missing: test passes' is "$status" 0
+check 'exactly the missing ones are requested' requested libpng-dev librandom123-dev
+check 'without questions' called ' -y '
+run test
+check 'second run: nothing to install' not_called '^apt-get'
+
+remove_packages libopenblas-dev
+echo libopenblas-serial-dev >>"$sandbox/installed"
+run test
+check 'another OpenBLAS will do' not_called '^apt-get'
+
+remove_packages ninja-build
+touch "$sandbox/apt-fails"
+run test
+check 'apt-get fails: exit 1' is "$status" 1
+check 'apt-get fails: the package is named' says "$err" 'could not install: ninja-build'
+check 'apt-get fails: new lists were tried' called ' update'
+check 'apt-get fails: nothing is built' not_called '^cmake'
+rm "$sandbox/apt-fails"
+
+echo 1000 >"$sandbox/uid"
+run test
+check 'not root, no sudo: exit 1' is "$status" 1
+check 'not root, no sudo: the exact command' says "$err" 'apt-get install -y --no-install-recommends ninja-build'
+check 'not root, no sudo: apt-get is not called' not_called '^apt-get'
+fake sudo <<<'exit 1'
+run test
+check 'sudo with a password: exit 1' is "$status" 1
+check 'sudo with a password: the exact command' \
+  says "$err" 'sudo apt-get install -y --no-install-recommends ninja-build'
+check 'sudo never asks' not_called '^sudo [^-]'
+fake sudo <<<'shift; exec "$@"'
+run test
+check 'sudo without a password: installs' requested ninja-build
+
+machine ubuntu 22.04
+remove_packages libtomlplusplus-dev g++
+grep -vxF libtomlplusplus-dev <<<"$(<"$sandbox/known")" >"$sandbox/known.new"
+cp "$sandbox/known.new" "$sandbox/known"
+run test
+check 'Ubuntu 22.04: g++ 12, and no package it does not have' requested g++-12
+check 'Ubuntu 22.04: what it does not have is named' says "$err" 'package lists: libtomlplusplus-dev'
+
+machine arch ''
+remove_packages ninja-build
+run test
+check 'other system without ninja: exit 1' is "$status" 1
+check 'other system: the packages' says "$err" 'nlohmann-json3-dev'
+check 'other system: the CMake lines' says "$err" 'cmake --preset dev'
+check 'other system: what is not found' says "$err" 'not found: ninja g++'
+check 'other system: no apt-get' not_called '^(apt-get|dpkg-query)'
+fake ninja </dev/null
+fake g++ </dev/null
+run test
+check 'other system with the tools: goes on' is "$status" 0
+rm "$fakes/ninja" "$fakes/g++"
+
+# ----------------------------------------------------------------------------------------- build and test
+
+machine debian 12
+run test -R philox
+check 'test builds dev' called 'cmake --build build/dev'
+check 'test hands on the arguments' called 'ctest --test-dir build/dev --output-on-failure --no-tests=error -j 2 -R philox'
+check 'test leaves the sanitizers alone' not_called asan
+run test --all
+check 'test --all: sanitizers too' called 'ctest --test-dir build/asan-ubsan'
+check '--all is not for ctest' not_called '--all'
+touch "$sandbox/ctest-fails"
+run test --all
+check 'a failing test: exit 1' is "$status" 1
+check 'a failing test stops' not_called asan
+rm "$sandbox/ctest-fails"
+
+mkdir -p "$sandbox/else where"
+cd "$sandbox/else where"
+run fovea ops --json 'two words'
+check 'fovea: arguments and folder of the caller, stdout untouched' \
+  is "$out" "in $sandbox/else where: ops --json two words"
+check 'fovea: a quick build says nothing' is "$err" ''
+run fovea --help
+check 'fovea --help is the program'\''s' is "$out" "in $sandbox/else where: --help"
+check 'configured once' not_called '^cmake --preset'
+touch "$checkout/CMakePresets.json" -d '1 hour'
+run fovea ops
+check 'configured again when the presets change' called 'cmake --preset release'
+run fovea fail
+check 'fovea: exit code handed on' is "$status" 7
+touch "$sandbox/cmake-fails"
+run fovea ops
+check 'fovea: a failed build is exit 1' is "$status" 1
+check 'fovea: a failed build shows its output' says "$err" 'a compiler error'
+check 'fovea: the old program does not run' not_called '^fovea'
+cd "$checkout"
+
+# ------------------------------------------------------------------------------------------------- demo
+
+machine debian 12
+run demo
+check 'demo: done' is "$status" 0
+check 'demo: names its report' says "$out" "report: $checkout/runs/demo/deep-retina/report.html"
+touch runs/demo/recording runs/demo/deep-retina/old
+run demo
+check 'demo again: done' is "$status" 0
+check 'demo again: the old models are gone' test ! -e runs/demo/deep-retina/old
+check 'demo again: the recording stays' test -e runs/demo/recording
+mkdir -p thesis
+touch thesis/chapter1
+run demo --out thesis
+check 'demo in a foreign folder: refused' is "$status" 1
+check 'demo in a foreign folder: untouched' is "$(ls -A thesis)" chapter1
+(flock 9 && sleep 2) 9>>runs/demo/.fovea-demo &
+sleep 0.1
+run demo
+check 'two demos in one folder: refused' says "$err" 'another demo is running'
+wait
+
+# ------------------------------------------------------------------------------------------ clean, lock
+
+machine debian 12
+mkdir -p build/dev runs/keep
+touch build/dev/x
+run clean
+check 'clean: done' is "$status" 0
+check 'clean removes build/' test ! -e build
+check 'clean removes nothing else' is "$(ls -A)" $'CMakePresets.json\nrun\nruns\nthesis'
+run clean
+check 'clean with nothing to do' is "$status" 0
+mkdir "$sandbox/scratch disk"
+touch "$sandbox/scratch disk/kept"
+ln -s "$sandbox/scratch disk" build
+run clean
+check 'clean: a linked build/ loses the link only' test -e "$sandbox/scratch disk/kept" -a ! -L build
+
+mkdir build
+printf 'pid 4711 (./run test), since 10:00:00\n' >build/.lock
+(flock 9 && sleep 1) 9>>build/.lock &
+sleep 0.1
+started=$EPOCHREALTIME
+run fovea ops
+waited=$(((${EPOCHREALTIME//[.,]/} - ${started//[.,]/}) / 1000))
+check 'lock: says who has it' says "$err" 'waiting for another ./run: pid 4711 (./run test), since 10:00:00'
+check 'lock: waits' test "$waited" -gt 700
+check 'lock: then goes on' is "$status" 0
+run fovea ops
+check 'lock: free again' silent "$err" waiting
+wait
+
+printf '%s passed, %s failed\n' "$passed" "$failed"
+((failed == 0))
