@@ -20,7 +20,7 @@ namespace {
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
 /// Quarter steps between powers of two waste at most a fifth and keep the number of lists small.
-std::size_t size_class(std::size_t bytes, std::size_t alignment) {
+[[maybe_unused]] std::size_t size_class(std::size_t bytes, std::size_t alignment) {
   bytes = std::max(bytes, alignment);
   const std::size_t step = std::max(std::bit_floor(bytes) / 4, alignment);
   return (bytes + step - 1) / step * step;

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/cuda/stream.h"
+
+#include <array>
+#include <utility>
+
+#include "kernels/arena.h"
+#include "kernels/cuda/check.h"
+
+namespace fovea::cuda {
+namespace {
+
+constexpr int kMaxDevices = 16;
+
+// The functions of a MemorySource carry no state, so there is one pair per device.
+template <int kDevice>
+void* allocate_on(std::size_t bytes) {
+  void* memory = nullptr;
+  if (cudaSetDevice(kDevice) != cudaSuccess || cudaMalloc(&memory, bytes) != cudaSuccess) {
+    (void)cudaGetLastError();  // the arena reports it; the next launch must not
+    return nullptr;
+  }
+  return memory;
+}
+template <int kDevice>
+void release_on(void* memory, std::size_t) {
+  if (cudaSetDevice(kDevice) == cudaSuccess) (void)cudaFree(memory);
+}
+
+MemorySource device_memory(int device) {
+  static constexpr auto allocates = []<int... kDevice>(std::integer_sequence<int, kDevice...>) {
+    return std::array{&allocate_on<kDevice>...};
+  }
+  (std::make_integer_sequence<int, kMaxDevices>());
+  static constexpr auto releases = []<int... kDevice>(std::integer_sequence<int, kDevice...>) {
+    return std::array{&release_on<kDevice>...};
+  }
+  (std::make_integer_sequence<int, kMaxDevices>());
+  const auto index = static_cast<std::size_t>(device);
+  return {.name = "cuda:" + std::to_string(device),
+          .alignment = 256,
+          .allocate = allocates.at(index),
+          .release = releases.at(index)};
+}
+
+}  // namespace
+
+DeviceCount device_count() {
+  DeviceCount found;
+  const cudaError_t error = cudaGetDeviceCount(&found.count);
+  if (error != cudaSuccess) {
+    (void)cudaGetLastError();
+    found = {0, CudaError("cudaGetDeviceCount", error).what()};
+  } else if (found.count == 0) {
+    found.reason = "no NVIDIA GPU is visible to this process";
+  }
+  return found;
+}
+
+Stream::Stream(int device) : device_(device) {
+  make_current();
+  arena_ = std::make_unique<Arena>(device_memory(device));
+  // Non-blocking: no hidden waiting for the default stream, which this project never uses.
+  CHECK_CUDA(cudaStreamCreateWithFlags(&raw_, cudaStreamNonBlocking));
+}
+
+Stream::~Stream() { close(); }
+
+Stream::Stream(Stream&& other) noexcept
+    : raw_(std::exchange(other.raw_, nullptr)), device_(other.device_), arena_(std::move(other.arena_)) {}
+
+Stream& Stream::operator=(Stream&& other) noexcept {
+  if (this == &other) return *this;
+  close();
+  raw_ = std::exchange(other.raw_, nullptr);
+  device_ = other.device_;
+  arena_ = std::move(other.arena_);
+  return *this;
+}
+
+void Stream::close() noexcept {
+  if (raw_ == nullptr) return;
+  (void)cudaStreamSynchronize(raw_);
+  arena_.reset();
+  (void)cudaStreamDestroy(std::exchange(raw_, nullptr));
+}
+
+void Stream::make_current() const { CHECK_CUDA(cudaSetDevice(device_)); }
+
+void Stream::synchronize() const { CHECK_CUDA(cudaStreamSynchronize(raw_)); }
+
+bool Stream::capturing() const {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  CHECK_CUDA(cudaStreamIsCapturing(raw_, &status));
+  return status != cudaStreamCaptureStatusNone;
+}
+
+void Stream::copy_to_device(void* device_to, const void* host_from, std::size_t bytes) {
+  CHECK_CUDA(cudaMemcpyAsync(device_to, host_from, bytes, cudaMemcpyHostToDevice, raw_));
+}
+
+void Stream::copy_to_host(void* host_to, const void* device_from, std::size_t bytes) {
+  CHECK_CUDA(cudaMemcpyAsync(host_to, device_from, bytes, cudaMemcpyDeviceToHost, raw_));
+  synchronize();
+}
+
+void Stream::copy(void* device_to, const void* device_from, std::size_t bytes) {
+  CHECK_CUDA(cudaMemcpyAsync(device_to, device_from, bytes, cudaMemcpyDeviceToDevice, raw_));
+}
+
+void Stream::fill_zero(void* device_to, std::size_t bytes) {
+  CHECK_CUDA(cudaMemsetAsync(device_to, 0, bytes, raw_));
+}
+
+}  // namespace fovea::cuda

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+// The runtime's own declaration; host code can use streams without the CUDA headers.
+struct CUstream_st;
+
+namespace fovea {
+class Arena;
+}
+
+namespace fovea::cuda {
+
+struct DeviceCount {
+  int count = 0;
+  std::string reason;  // why there are none, in the runtime's words; empty otherwise
+};
+/// GPUs that this process can use. Never throws for their absence.
+DeviceCount device_count();
+
+/// The queue of one GPU: kernels and copies on it run one after another, and beside other streams.
+/// The arena of a stream serves this stream only: see Arena on why a freed block may be reused at once.
+class Stream {
+ public:
+  /// device  0 ≤ device < device_count().count
+  /// throws  CudaError
+  explicit Stream(int device = 0);
+  /// Waits for the work in flight, so that memory is not returned under a running kernel.
+  ~Stream();
+  Stream(Stream&& other) noexcept;
+  Stream& operator=(Stream&& other) noexcept;
+
+  CUstream_st* get() const noexcept { return raw_; }
+  int device() const noexcept { return device_; }
+  Arena& arena() { return *arena_; }
+
+  /// Makes this stream's GPU the calling thread's current one, as launches and allocations require.
+  void make_current() const;
+  /// Waits for all work issued so far. Errors of earlier kernels appear here.
+  void synchronize() const;
+  /// True while the work issued here is recorded into a graph instead of run; nothing may wait then.
+  bool capturing() const;
+
+  /// Copies after the work issued so far. `from` may be reused on return unless it is pinned.
+  void copy_to_device(void* device_to, const void* host_from, std::size_t bytes);
+  /// Copies after the work issued so far and waits for it.
+  void copy_to_host(void* host_to, const void* device_from, std::size_t bytes);
+  /// Copies within the device; does not wait.
+  void copy(void* device_to, const void* device_from, std::size_t bytes);
+  void fill_zero(void* device_to, std::size_t bytes);
+
+ private:
+  void close() noexcept;
+
+  CUstream_st* raw_ = nullptr;
+  int device_ = 0;
+  std::unique_ptr<Arena> arena_;
+};
+
+}  // namespace fovea::cuda

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/simt/grid.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "kernels/simt/scheduler.h"
+
+namespace fovea::simt {
+
+KernelFault::KernelFault(const std::string& kernel_name, Index3 block_index, Index3 thread_index,
+                         const std::string& why)
+    : std::logic_error(fmt::format("{}: {}", kernel_name, why)),
+      kernel(kernel_name),
+      block(block_index),
+      thread(thread_index) {}
+
+Grid::Grid(Order order) : scheduler_(std::make_unique<Scheduler>(order)) {}
+Grid::~Grid() = default;
+Grid::Grid(Grid&&) noexcept = default;
+Grid& Grid::operator=(Grid&&) noexcept = default;
+
+Order Grid::order() const { return scheduler_->order; }
+Arena& Grid::arena() { return scheduler_->arena; }
+std::int64_t Grid::launches() const { return scheduler_->launches; }
+void Grid::reset_launches() { scheduler_->launches = 0; }
+void Grid::set_shared_fill(unsigned char fill) { scheduler_->shared_fill = fill; }
+
+void Grid::run(const Launch& launch, void (*thread)(const void*), const void* context) {
+  scheduler_->run(launch, thread, context);
+}
+
+}  // namespace fovea::simt

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+namespace fovea {
+class Arena;
+}
+
+/// The emulation of a GPU: CUDA sources compiled by the host compiler (kernels/simt/simt.h) run here.
+/// This header gives host code the queue only; it declares none of CUDA's global names.
+namespace fovea::simt {
+
+/// In which order blocks, the warps of a block and the lanes of a warp take their turns. A kernel without a
+/// race gives the same bits in all three; a test runs them all.
+enum class Order { forward, reversed, shuffled };
+
+struct Index3 {
+  unsigned x = 0, y = 0, z = 0;
+};
+
+/// A kernel broke a rule of the machine: a divergent barrier or warp collective, too much shared memory, a
+/// launch outside of the limits.
+///
+/// what()   one line: kernel, block, thread, what happened and where in the source
+/// kernel   as named in the launch
+/// block, thread   of the first thread concerned; zero for a launch that never started
+class KernelFault : public std::logic_error {
+ public:
+  KernelFault(const std::string& kernel_name, Index3 block_index, Index3 thread_index,
+              const std::string& why);
+  std::string kernel;
+  Index3 block, thread;
+};
+
+/// One kernel launch. Extents count blocks in the grid and threads in a block.
+struct Launch {
+  const char* name;
+  Index3 grid, block;
+  std::size_t dynamic_shared_bytes = 0;
+};
+
+class Scheduler;
+
+/// The queue of the emulation. A launch returns when the kernel has finished.
+///
+/// Used by one thread at a time; several grids may run on several threads. Each keeps the stacks of its
+/// fibers (up to 1024) until it is destroyed.
+class Grid {
+ public:
+  explicit Grid(Order order = Order::forward);
+  ~Grid();
+  Grid(Grid&&) noexcept;
+  Grid& operator=(Grid&&) noexcept;
+
+  Order order() const;
+  Arena& arena();
+
+  /// Kernels launched since construction or the last reset; tests count how many launches a fused op takes.
+  std::int64_t launches() const;
+  void reset_launches();
+
+  /// The byte that fills shared memory before a block starts: 0xff (a NaN in any float type) unless told.
+  /// A kernel whose result depends on this byte reads shared memory that it has not written.
+  void set_shared_fill(unsigned char fill);
+
+  /// Runs thread(context) once per thread of the launch. Called by launch() in simt.h.
+  /// throws KernelFault; or what the kernel threw, with the grid ready for the next launch
+  void run(const Launch& launch, void (*thread)(const void* context), const void* context);
+
+ private:
+  std::unique_ptr<Scheduler> scheduler_;
+};
+
+}  // namespace fovea::simt

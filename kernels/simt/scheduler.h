@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <exception>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/arena.h"
+#include "kernels/simt/fiber.h"
+#include "kernels/simt/grid.h"
+#include "kernels/simt/thread.h"
+
+namespace fovea::simt {
+
+/// Runs the threads of one block after another, each on a fiber. Internal to Grid.
+///
+/// The rule: a warp runs as far as it can go before the next warp starts. Lanes in lock step would hide a
+/// missing barrier, since every thread would have written before any thread reads; this order is as far from
+/// lock step as the rules of the machine allow.
+///
+/// Note [One jump per wait]: a thread that must wait chooses its successor itself (next()) and jumps straight
+/// to it. The caller's stack, home_, is resumed only when the block is over. A thread that ends starts the
+/// next fresh thread on its own fiber without any jump, so kernels without barriers need one fiber in all.
+class Scheduler {
+ public:
+  explicit Scheduler(Order order);
+
+  void run(const Launch& launch, void (*thread)(const void*), const void* context);
+
+  int barrier(bool vote, Place place);
+  std::uint64_t collective(Collective kind, unsigned mask, std::uint64_t bits, unsigned source, Place place);
+  unsigned lane() const { return current_ % kWarp; }
+  void* shared_variable(const void* site, std::size_t bytes, std::size_t alignment);
+  void* dynamic_shared() const { return dynamic_shared_.get(); }
+
+  Order order;
+  Arena arena;
+  std::int64_t launches = 0;
+  unsigned char shared_fill = 0xff;
+
+ private:
+  static constexpr unsigned kWarp = 32;
+
+  struct Thread {
+    Fiber* fiber = nullptr;
+    Index3 index;
+    Collective kind{};
+    unsigned mask = 0, source = 0;
+    std::uint64_t bits = 0, result = 0;
+    Place place{};
+  };
+  /// The lanes of a warp by what they are doing; a lane that is running or in pass_ is in none but `members`.
+  struct Warp {
+    unsigned members = 0, fresh = 0, ready = 0, at_barrier = 0, at_collective = 0, returned = 0;
+  };
+  struct Free {
+    void operator()(void* memory) const { std::free(memory); }
+  };
+  using SharedMemory = std::unique_ptr<void, Free>;
+  struct SharedVariable {
+    const void* site;
+    SharedMemory memory;
+  };
+
+  static void fiber_main(Fiber& self);
+  void check_limits(const Launch& launch) const;
+  void run_block(Index3 block);
+  Index3 block_at(std::uint64_t turn) const;
+
+  Fiber& next(Fiber* idle);
+  Fiber& idle_fiber();
+  void begin_sweep();
+  unsigned take_lane();
+  bool finish_collectives(Warp& warp);
+  bool release_barrier();
+  void wait();
+  void abandon_fibers();
+
+  void report_divergence();
+  std::string describe(unsigned thread) const;
+  [[noreturn]] void fail(const std::string& why) const;
+  SharedMemory filled(std::size_t bytes, std::size_t alignment) const;
+  std::uint32_t draw();
+  template <class T>
+  void shuffle(T* items, unsigned count);
+
+  // of the launch
+  const Launch* launch_ = nullptr;
+  void (*thread_)(const void*) = nullptr;
+  const void* context_ = nullptr;
+  unsigned thread_count_ = 0;
+  std::uint64_t block_step_ = 1;
+  std::uint32_t random_ = 0;
+
+  // of the block
+  Index3 block_;
+  std::vector<Thread> threads_;
+  std::vector<Warp> warps_;
+  unsigned returned_ = 0, at_barrier_ = 0;
+  int votes_ = 0, vote_result_ = 0;
+  std::size_t shared_bytes_ = 0;
+  std::vector<SharedVariable> shared_;
+  SharedMemory dynamic_shared_;
+  std::exception_ptr error_;
+
+  // whose turn it is
+  std::vector<unsigned> warp_order_;
+  std::array<unsigned char, kWarp> lane_order_{};
+  unsigned warp_turn_ = 0, lane_turn_ = 0;
+  unsigned warp_ = 0;     // the warp that runs
+  unsigned pass_ = 0;     // its lanes that have not had their turn in this pass
+  unsigned current_ = 0;  // the thread that runs
+
+  Fiber home_;
+  std::vector<std::unique_ptr<Fiber>> fibers_;
+  std::vector<Fiber*> idle_;
+};
+
+}  // namespace fovea::simt

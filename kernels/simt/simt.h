@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+/// Lets one kernel source compile twice: by nvcc for a GPU, by the host compiler for the emulation. The only
+/// header that asks which of the two it is. Each kernels/cuda/X.cu includes it, by access.cuh or block.cuh or
+/// itself. Not for other host code: it brings CUDA's global names (threadIdx, float4, min, …).
+///
+/// Beyond CUDA's own names it supplies
+///   gpu::Queue       cuda::Stream or simt::Grid: what the launchers of a .cu file take
+///   launch(queue, "name", kernel, grid, block, shared_bytes, args…)
+///                    runs the kernel on the queue; args convert to the kernel's parameter types at the call.
+///                    throws CudaError or simt::KernelFault, naming the kernel
+///   FOVEA_SHARED(type, name, [extent]…)
+///                    static shared memory: `FOVEA_SHARED(float, tile, [kRows][kCols + 1]);` declares
+///                    float tile[kRows][kCols + 1], aligned to 16 bytes. A single value has no extents
+///   FOVEA_DYNAMIC_SHARED(type, name)
+///                    type* name = the launch's shared_bytes, aligned to 128 bytes; one per kernel
+
+#ifdef __CUDACC__
+
+#include "kernels/cuda/launch.h"
+#include "kernels/cuda/stream.h"
+
+namespace fovea::gpu {
+using Queue = cuda::Stream;
+}
+
+#define FOVEA_SHARED(type, name, ...) __shared__ __align__(16) type name __VA_ARGS__
+#define FOVEA_DYNAMIC_SHARED(type, name)                                 \
+  extern __shared__ __align__(128) unsigned char fovea_dynamic_shared[]; \
+  type* const name = reinterpret_cast<type*>(fovea_dynamic_shared)
+
+#else
+
+#include <cstddef>
+#include <type_traits>
+
+#include "kernels/simt/grid.h"
+#include "kernels/simt/intrinsics.h"
+#include "kernels/simt/thread.h"
+#include "kernels/simt/vector_types.h"
+
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+
+// The address of the static identifies the declaration, one for each instantiation of a template: what nvcc
+// makes of __shared__. The memory is a heap block of its own, so that AddressSanitizer sees overruns.
+#define FOVEA_SHARED(type, name, ...)                           \
+  static const char name##_site = 0;                            \
+  using name##_shared = std::type_identity_t<type __VA_ARGS__>; \
+  name##_shared& name = *static_cast<name##_shared*>(           \
+      ::fovea::simt::shared_variable(&name##_site, sizeof(name##_shared), alignof(name##_shared)))
+#define FOVEA_DYNAMIC_SHARED(type, name) \
+  type* const name = static_cast<type*>(::fovea::simt::dynamic_shared())
+
+namespace fovea::gpu {
+using Queue = simt::Grid;
+}
+
+namespace fovea::simt {
+
+template <class... P>
+void launch(Grid& queue, const char* name, void (*kernel)(P...), dim3 grid, dim3 block,
+            std::size_t shared_bytes, std::type_identity_t<P>... args) {
+  const auto thread = [&] { kernel(args...); };
+  using Thread = decltype(thread);
+  queue.run(
+      {.name = name,
+       .grid = {grid.x, grid.y, grid.z},
+       .block = {block.x, block.y, block.z},
+       .dynamic_shared_bytes = shared_bytes},
+      [](const void* context) { (*static_cast<const Thread*>(context))(); }, &thread);
+}
+
+}  // namespace fovea::simt
+
+#endif
