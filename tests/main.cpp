@@ -25,8 +25,5 @@ int main(int argc, char** argv) {
   }
   doctest::Context context;
   context.applyCommandLine(argc, argv);
-  const int result = context.run();
-  const auto* state = doctest::getContextOptions();
-  (void)state;
-  return result;
+  return context.run();
 }

@@ -251,7 +251,7 @@ void set_device_under_test(const std::string& name) { g_device = name; }
 std::vector<std::vector<Device>> device_groups() {
   if (g_device == "cuda") return {{Device::cuda()}};
   if (g_device == "simt")
-    return {{Device::simt(simt::Order::forward), Device::simt(simt::Order::reverse),
+    return {{Device::simt(simt::Order::forward), Device::simt(simt::Order::reversed),
              Device::simt(simt::Order::shuffled)}};
   std::vector<std::vector<Device>> groups;
   for (const Isa isa : available_isas())

@@ -57,6 +57,12 @@ DeviceCount device_count() {
   return found;
 }
 
+std::string device_name(int device) {
+  cudaDeviceProp properties{};
+  check(cudaGetDeviceProperties(&properties, device), "cudaGetDeviceProperties");
+  return properties.name;
+}
+
 Stream::Stream(int device) : device_(device) {
   make_current();
   arena_ = std::make_unique<Arena>(device_memory(device));

@@ -21,6 +21,8 @@ struct DeviceCount {
 };
 /// GPUs that this process can use. Never throws for their absence.
 DeviceCount device_count();
+/// As the driver calls it, "NVIDIA H100 80GB HBM3". throws CudaError
+std::string device_name(int device);
 
 /// The queue of one GPU: kernels and copies on it run one after another, and beside other streams.
 /// The arena of a stream serves this stream only: see Arena on why a freed block may be reused at once.
