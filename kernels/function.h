@@ -96,4 +96,36 @@ FOVEA_HOST_DEVICE T slope_of(T x, T y) {
   if constexpr (f == Function::tanh) return T(1) - y * y;
 }
 
+template <Function f>
+struct FunctionTag {};
+
+/// Calls body(FunctionTag<f>) so that a kernel is compiled once per function.
+template <class F>
+void with_function(Function f, F&& body) {
+  switch (f) {
+    case Function::identity:
+      return body(FunctionTag<Function::identity>{});
+    case Function::negate:
+      return body(FunctionTag<Function::negate>{});
+    case Function::exp:
+      return body(FunctionTag<Function::exp>{});
+    case Function::log:
+      return body(FunctionTag<Function::log>{});
+    case Function::sqrt:
+      return body(FunctionTag<Function::sqrt>{});
+    case Function::square:
+      return body(FunctionTag<Function::square>{});
+    case Function::abs:
+      return body(FunctionTag<Function::abs>{});
+    case Function::relu:
+      return body(FunctionTag<Function::relu>{});
+    case Function::softplus:
+      return body(FunctionTag<Function::softplus>{});
+    case Function::sigmoid:
+      return body(FunctionTag<Function::sigmoid>{});
+    case Function::tanh:
+      return body(FunctionTag<Function::tanh>{});
+  }
+}
+
 }  // namespace fovea
