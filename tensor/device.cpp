@@ -96,7 +96,7 @@ Device Device::cuda([[maybe_unused]] int index) {
 #if FOVEA_HAS_CUDA
   if (index < 0 || index >= cuda::device_count().count)
     reject<DeviceError>("device cuda", "there is no GPU {}, this machine has {}", index,
-                        cuda::device_count());
+                        cuda::device_count().count);
   auto stream = std::make_shared<cuda::Stream>(index);
   return Device(std::make_shared<State>(State{DeviceKind::cuda, index, stream, std::ref(*stream)}));
 #else
