@@ -84,7 +84,7 @@ Device Device::simt(simt::Order order) {
 
 std::string Device::cuda_missing_reason() {
 #if FOVEA_HAS_CUDA
-  return cuda::device_count().reason;
+  return cuda::missing_reason();
 #else
   return "this build has no CUDA: install the CUDA Toolkit and configure again";
 #endif
@@ -94,9 +94,9 @@ Device Device::cuda([[maybe_unused]] int index) {
   if (const std::string reason = cuda_missing_reason(); !reason.empty())
     reject<DeviceError>("device cuda", "{}", reason);
 #if FOVEA_HAS_CUDA
-  if (index < 0 || index >= cuda::device_count().count)
+  if (index < 0 || index >= cuda::device_count())
     reject<DeviceError>("device cuda", "there is no GPU {}, this machine has {}", index,
-                        cuda::device_count().count);
+                        cuda::device_count());
   auto stream = std::make_shared<cuda::Stream>(index);
   return Device(std::make_shared<State>(State{DeviceKind::cuda, index, stream, std::ref(*stream)}));
 #else
@@ -162,7 +162,7 @@ void Device::synchronize() const {
 
 void Device::copy_from_host(void* device, const void* host, std::size_t bytes) const {
 #if FOVEA_HAS_CUDA
-  if (kind() == DeviceKind::cuda) return get<cuda::Stream>(queue()).copy_to_device(device, host, bytes);
+  if (kind() == DeviceKind::cuda) return get<cuda::Stream>(queue()).copy_from_host(device, host, bytes);
 #endif
   if (bytes > 0) std::memcpy(device, host, bytes);
 }

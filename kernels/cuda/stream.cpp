@@ -45,21 +45,24 @@ MemorySource device_memory(int device) {
 
 }  // namespace
 
-DeviceCount device_count() {
-  DeviceCount found;
-  const cudaError_t error = cudaGetDeviceCount(&found.count);
-  if (error != cudaSuccess) {
-    (void)cudaGetLastError();
-    found = {0, CudaError("cudaGetDeviceCount", error).what()};
-  } else if (found.count == 0) {
-    found.reason = "no NVIDIA GPU is visible to this process";
-  }
-  return found;
+int device_count() {
+  int count = 0;
+  if (cudaGetDeviceCount(&count) == cudaSuccess) return count;
+  (void)cudaGetLastError();
+  return 0;
+}
+
+std::string missing_reason() {
+  int count = 0;
+  const cudaError_t error = cudaGetDeviceCount(&count);
+  if (error == cudaSuccess) return count > 0 ? "" : "no NVIDIA GPU is visible to this process";
+  (void)cudaGetLastError();
+  return CudaError("cudaGetDeviceCount", error).what();
 }
 
 std::string device_name(int device) {
   cudaDeviceProp properties{};
-  check(cudaGetDeviceProperties(&properties, device), "cudaGetDeviceProperties");
+  CHECK_CUDA(cudaGetDeviceProperties(&properties, device));
   return properties.name;
 }
 
@@ -101,7 +104,7 @@ bool Stream::capturing() const {
   return status != cudaStreamCaptureStatusNone;
 }
 
-void Stream::copy_to_device(void* device_to, const void* host_from, std::size_t bytes) {
+void Stream::copy_from_host(void* device_to, const void* host_from, std::size_t bytes) {
   CHECK_CUDA(cudaMemcpyAsync(device_to, host_from, bytes, cudaMemcpyHostToDevice, raw_));
 }
 

@@ -15,20 +15,18 @@ class Arena;
 
 namespace fovea::cuda {
 
-struct DeviceCount {
-  int count = 0;
-  std::string reason;  // why there are none, in the runtime's words; empty otherwise
-};
-/// GPUs that this process can use. Never throws for their absence.
-DeviceCount device_count();
-/// As the driver calls it, "NVIDIA H100 80GB HBM3". throws CudaError
+/// GPUs that this process can use; 0 without a GPU or driver. Never throws for their absence.
+int device_count();
+/// Why there are none, in the runtime's words; empty if there is one.
+std::string missing_reason();
+/// "NVIDIA H100 80GB HBM3". throws CudaError
 std::string device_name(int device);
 
 /// The queue of one GPU: kernels and copies on it run one after another, and beside other streams.
 /// The arena of a stream serves this stream only: see Arena on why a freed block may be reused at once.
 class Stream {
  public:
-  /// device  0 ≤ device < device_count().count
+  /// device  0 ≤ device < device_count()
   /// throws  CudaError
   explicit Stream(int device = 0);
   /// Waits for the work in flight, so that memory is not returned under a running kernel.
@@ -48,7 +46,7 @@ class Stream {
   bool capturing() const;
 
   /// Copies after the work issued so far. `from` may be reused on return unless it is pinned.
-  void copy_to_device(void* device_to, const void* host_from, std::size_t bytes);
+  void copy_from_host(void* device_to, const void* host_from, std::size_t bytes);
   /// Copies after the work issued so far and waits for it.
   void copy_to_host(void* host_to, const void* device_from, std::size_t bytes);
   /// Copies within the device; does not wait.
