@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "kernels/cpu/conv2d_pack.h"
+
+/// The inner loops of the convolutions: O output channels times three vectors stay in registers, and each
+/// vector loaded is used O times, each broadcast three times. With 32 registers O = 8: 24 sums, 3 inputs and
+/// a weight; one step is 11 loads for 24 multiply-adds, so the multipliers are the limit, not the loads.
+namespace fovea::cpu {
+namespace {
+
+constexpr int kTileVectors = 3;
+
+/// The taps of a kernel that a tile needs; the others would only meet padding.
+struct Taps {
+  Index row_begin, row_end, column_begin, column_end;
+};
+
+/// out[o][v] (vectors, rows of out_row vectors) = bias[o] + Σ_{r,s,c} x(r, s, c, v)·w[r][s][c][o].
+template <int O, int V>
+void sum_taps(const Packed& p, const Taps& taps, Index kernel_width, Index channels, const float* x,
+              const float* w, const float* bias, float* out, Index out_row) {
+  Vec sums[O][V];
+#pragma GCC unroll 8
+  for (int o = 0; o < O; ++o)
+#pragma GCC unroll 3
+    for (int v = 0; v < V; ++v) sums[o][v] = bias != nullptr ? Vec::all(bias[o]) : Vec::zero();
+  const Index step = p.channel, vector = p.vector;
+  for (Index r = taps.row_begin; r < taps.row_end; ++r)
+    for (Index s = taps.column_begin; s < taps.column_end; ++s) {
+      const float* from = x + r * p.row + s * p.column;
+      const float* weight = w + (r * kernel_width + s) * channels * O;
+      for (Index c = 0; c < channels; ++c, from += step, weight += O) {
+        Vec in[V];
+#pragma GCC unroll 3
+        for (int v = 0; v < V; ++v) in[v] = Vec::load(from + v * vector);
+#pragma GCC unroll 8
+        for (int o = 0; o < O; ++o) {
+          const Vec one = Vec::all(weight[o]);
+#pragma GCC unroll 3
+          for (int v = 0; v < V; ++v) sums[o][v] = fma(in[v], one, sums[o][v]);
+        }
+      }
+    }
+#pragma GCC unroll 8
+  for (int o = 0; o < O; ++o)
+#pragma GCC unroll 3
+    for (int v = 0; v < V; ++v) sums[o][v].store(out + (o * out_row + v) * Vec::kLanes);
+}
+
+/// sums[s][o] (vectors) += Σ_q x[q·step + s·column]·dy[o·dy_out + q·kLanes], for `steps` values of q.
+template <int O, int S>
+void sum_pixels(Index steps, const float* x, Index step, Index column, const float* dy, Index dy_out,
+                float* sums) {
+  constexpr int kLanes = Vec::kLanes;
+  Vec sum[S][O];
+#pragma GCC unroll 3
+  for (int s = 0; s < S; ++s)
+#pragma GCC unroll 8
+    for (int o = 0; o < O; ++o) sum[s][o] = Vec::load(sums + (s * O + o) * kLanes);
+  for (Index q = 0; q < steps; ++q, x += step, dy += kLanes) {
+    Vec in[S];
+#pragma GCC unroll 3
+    for (int s = 0; s < S; ++s) in[s] = Vec::load(x + s * column);
+#pragma GCC unroll 8
+    for (int o = 0; o < O; ++o) {
+      const Vec slope = Vec::load(dy + o * dy_out);
+#pragma GCC unroll 3
+      for (int s = 0; s < S; ++s) sum[s][o] = fma(in[s], slope, sum[s][o]);
+    }
+  }
+#pragma GCC unroll 3
+  for (int s = 0; s < S; ++s)
+#pragma GCC unroll 8
+    for (int o = 0; o < O; ++o) sum[s][o].store(sums + (s * O + o) * kLanes);
+}
+
+using SumTaps = void (*)(const Packed&, const Taps&, Index, Index, const float*, const float*, const float*,
+                         float*, Index);
+using SumPixels = void (*)(Index, const float*, Index, Index, const float*, Index, float*);
+
+template <int O>
+SumTaps sum_taps_of(int vectors) {
+  return vectors == 3 ? sum_taps<O, 3> : vectors == 2 ? sum_taps<O, 2> : sum_taps<O, 1>;
+}
+template <int O>
+SumPixels sum_pixels_of(int columns) {
+  return columns == 3 ? sum_pixels<O, 3> : columns == 2 ? sum_pixels<O, 2> : sum_pixels<O, 1>;
+}
+
+/// out ∈ {1, 2, 4, 8}, vectors ∈ {1, 2, 3}
+SumTaps sum_taps_for(int out, int vectors) {
+  if constexpr (kTileOut == 8)
+    if (out == 8) return sum_taps_of<8>(vectors);
+  return out == 4 ? sum_taps_of<4>(vectors) : out == 2 ? sum_taps_of<2>(vectors) : sum_taps_of<1>(vectors);
+}
+SumPixels sum_pixels_for(int out, int columns) {
+  if constexpr (kTileOut == 8)
+    if (out == 8) return sum_pixels_of<8>(columns);
+  return out == 4   ? sum_pixels_of<4>(columns)
+         : out == 2 ? sum_pixels_of<2>(columns)
+                    : sum_pixels_of<1>(columns);
+}
+
+}  // namespace
+}  // namespace fovea::cpu

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <utility>
+
+#include "kernels/cpu/vec.h"
+
+namespace fovea::cpu {
+namespace {
+
+#if defined(__AVX2__)
+
+/// Lane l of the first (second) result row of a step: from a when bit `half` of l is clear, else from b.
+constexpr int kept(int l, int half) { return (l & half) == 0 ? l : Vec::kLanes + l - half; }
+constexpr int given(int l, int half) { return (l & half) == 0 ? l + half : Vec::kLanes + l; }
+
+template <int half, int... l>
+[[gnu::always_inline]] inline void exchange(Vec& a, Vec& b, std::integer_sequence<int, l...>) {
+  const auto upper = __builtin_shufflevector(a.v, b.v, kept(l, half)...);
+  b.v = __builtin_shufflevector(a.v, b.v, given(l, half)...);
+  a.v = upper;
+}
+
+/// Squares of `half` rows and lanes that lie off the diagonal change places.
+template <int half>
+[[gnu::always_inline]] inline void exchange_squares(Vec (&rows)[Vec::kLanes]) {
+#pragma GCC unroll 16
+  for (int i = 0; i < Vec::kLanes; ++i)
+    if ((i & half) == 0)
+      exchange<half>(rows[i], rows[i + half], std::make_integer_sequence<int, Vec::kLanes>{});
+}
+
+#endif
+
+/// Transposes a square of kLanes rows of kLanes floats: lane j of row i becomes lane i of row j.
+[[maybe_unused]] void transpose(Vec (&rows)[Vec::kLanes]) {
+#if defined(__AVX2__)
+  exchange_squares<1>(rows);
+  exchange_squares<2>(rows);
+  exchange_squares<4>(rows);
+  if constexpr (Vec::kLanes == 16) exchange_squares<8>(rows);
+#else
+  for (int i = 0; i < Vec::kLanes; ++i)
+    for (int j = 0; j < i; ++j) {
+      const float t = rows[i].v[j];
+      rows[i].v[j] = rows[j].v[i];
+      rows[j].v[i] = t;
+    }
+#endif
+}
+
+}  // namespace
+}  // namespace fovea::cpu
