@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "autograd/tape.h"
+#include "nn/module.h"
+
+namespace fovea::nn {
+
+/// Poisson negative log-likelihood without its constant: mean over batch and cells of
+/// rate - target·log(rate + eps).
+///
+/// rate    [B, cells], > -eps; target [B, cells]: the same unit, such as spikes per second
+/// throws  ShapeError if the shapes differ
+struct PoissonLoss {
+  float eps = 1e-8f;
+  Var operator()(const Var& rate, const Tensor& target) const;
+};
+
+/// mean((x - target)²).
+struct MseLoss {
+  Var operator()(const Var& x, const Tensor& target) const;
+};
+
+/// How an activity penalty joins many activities into one number.
+enum class ActivityNorm {
+  mean,  ///< mean|x|: does not depend on the batch size
+  /// Σ|x| over batch × cells, as torch-deep-retina has it. Beside a loss that is a mean it grows with the
+  /// batch, and at 2500 × 5 and 1e-4 it scales the fitted rates by 1/2.25: for replications only.
+  sum,
+};
+
+/// coefficient·mean|x| (or Σ|x|), scalar. On rates, which are not negative, it pulls the mean down.
+Var activity_l1(const Var& x, float coefficient, ActivityNorm norm = ActivityNorm::mean);
+
+/// coefficient·Σ w² over the parameters of role `weight`, scalar on x's tape: a penalty that is part of the
+/// loss and shows in its value. Its gradient 2·coefficient·w is what weight_decay = 2·coefficient of a
+/// ParameterGroup adds without a record; Keras' l2(c) is this with coefficient c.
+/// throws ValueError if the module has no weights
+Var weight_l2(const Module& module, const Var& x, float coefficient);
+
+/// Whether a loss is a number: neither NaN nor infinite. Waits for the device, so not for every step.
+/// throws ShapeError unless loss has one element
+bool is_finite(const Tensor& loss);
+
+}  // namespace fovea::nn

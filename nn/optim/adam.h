@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "nn/optim/optimizer.h"
+
+namespace fovea::nn {
+
+/// m ← β1·m + (1 - β1)·g,  v ← β2·v + (1 - β2)·g²,
+/// value ← value - lr·m̂/(√v̂ + eps),  m̂ = m/(1 - β1ᵗ),  v̂ = v/(1 - β2ᵗ), t = 1 at the first step.
+///
+/// weight decay of a group is coupled: it enters g, as in PyTorch's Adam (not AdamW)
+/// source  Kingma and Ba 2015
+Optimizer adam(std::vector<ParameterGroup> groups, double lr = 1e-3, AdamOptions options = {});
+
+/// What the kernel reads at step t: bias corrections in double, rounded once.
+OptimizerClock adam_clock(const AdamOptions& options, double lr, std::int64_t t);
+
+}  // namespace fovea::nn

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nn/optim/optimizer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "nn/optim/adam.h"
+#include "tensor/views.h"
+
+namespace fovea::nn {
+namespace {
+
+bool has_moment1(const Optimizer::Method& method) {
+  const auto* sgd = std::get_if<SgdOptions>(&method);
+  return sgd == nullptr || sgd->momentum != 0.0f;
+}
+
+bool has_moment2(const Optimizer::Method& method) { return std::holds_alternative<AdamOptions>(method); }
+
+}  // namespace
+
+Optimizer::Optimizer(Method method, std::vector<ParameterGroup> groups, double lr) : method_(method) {
+  set_lr(lr);
+  std::set<std::string> names;
+  for (const ParameterGroup& group : groups) {
+    if (!(group.lr_scale >= 0.0) || !(group.weight_decay >= 0.0))
+      reject<ValueError>(name(), "lr_scale and weight_decay must be at least 0, got {} and {}",
+                         group.lr_scale, group.weight_decay);
+    Group made{{}, group.lr_scale, group.weight_decay, {}};
+    for (const NamedParameter& named : group.parameters) {
+      if (!named.parameter->trainable) continue;
+      if (!names.insert(named.name).second)
+        reject<ValueError>(name(), "the parameter '{}' is in the groups twice", named.name);
+      const Tensor& value = named.parameter->value;
+      Entry entry{named, {}, {}};
+      if (has_moment1(method_)) entry.moment1 = Tensor::zeros_like(value, "moments");
+      if (has_moment2(method_)) entry.moment2 = Tensor::zeros_like(value, "moments");
+      made.entries.push_back(std::move(entry));
+    }
+    if (made.entries.empty()) continue;
+    made.clock = Tensor::zeros({3}, DType::f32, made.entries[0].named.parameter->value.device(), "clock");
+    groups_.push_back(std::move(made));
+  }
+  if (groups_.empty()) reject<ValueError>(name(), "there is no trainable parameter to step");
+}
+
+const char* Optimizer::name() const { return std::holds_alternative<AdamOptions>(method_) ? "adam" : "sgd"; }
+
+void Optimizer::set_lr(double lr) {
+  if (!(lr >= 0.0) || !std::isfinite(lr))
+    reject<ValueError>(name(), "the learning rate must be at least 0 and finite, got {}", lr);
+  lr_ = lr;
+}
+
+void Optimizer::step() {
+  prepare_step();
+  apply_step();
+}
+
+void Optimizer::prepare_step() {
+  static_assert(sizeof(OptimizerClock) == 3 * sizeof(float));
+  ++steps_;
+  for (const Group& group : groups_) {
+    const double lr = lr_ * group.lr_scale;
+    OptimizerClock clock{static_cast<float>(lr), 1.0f, 1.0f};
+    if (const auto* options = std::get_if<AdamOptions>(&method_)) clock = adam_clock(*options, lr, steps_);
+    // Fills carry their value as a kernel argument: no wait, where a copy from the host would.
+    int place = 0;
+    for (const float value : {clock.lr, clock.correction1, clock.correction2}) {
+      slice(group.clock, 0, place, place + 1).fill(static_cast<double>(value));
+      ++place;
+    }
+  }
+}
+
+void Optimizer::apply_step() {
+  for (const Group& group : groups_) {
+    const Device& device = group.clock.device();
+    std::vector<OptimizerSlot> slots;
+    for (const Entry& entry : group.entries) {
+      const Parameter& parameter = *entry.named.parameter;
+      if (!(parameter.value.device() == device))
+        reject<DeviceError>(name(), "the parameter '{}' is on {}, but its moments are on {}: make the optimizer after to()",
+                            entry.named.name, parameter.value.device().name(), device.name());
+      if (!parameter.grad.defined() || !parameter.trainable) continue;
+      slots.push_back({.value = parameter.value.data(),
+                       .grad = parameter.grad.data(),
+                       .moment1 = entry.moment1.defined() ? entry.moment1.data() : nullptr,
+                       .moment2 = entry.moment2.defined() ? entry.moment2.data() : nullptr,
+                       .count = parameter.value.numel(),
+                       .weight_decay = static_cast<float>(group.weight_decay)});
+    }
+    if (slots.empty()) continue;
+    const auto* clock = reinterpret_cast<const OptimizerClock*>(group.clock.data());
+    on(device.queue(), [&](auto& q) {
+      if (const auto* adam = std::get_if<AdamOptions>(&method_))
+        kernels::adam_step(q, slots, *adam, clock);
+      else
+        kernels::sgd_step(q, slots, std::get<SgdOptions>(method_), clock);
+    });
+  }
+}
+
+void Optimizer::zero_grad() {
+  for (const Group& group : groups_)
+    for (const Entry& entry : group.entries) entry.named.parameter->grad = Tensor();
+}
+
+State Optimizer::state() const {
+  const Device& device = groups_[0].clock.device();
+  State state;
+  state.emplace("steps", Tensor::from(std::vector<std::int64_t>{steps_}, {}, device, "state"));
+  state.emplace("lr", Tensor::from(std::vector<double>{lr_}, {}, device, "state"));
+  for (const Group& group : groups_)
+    for (const Entry& entry : group.entries) {
+      if (entry.moment1.defined()) state.emplace("moment1/" + entry.named.name, entry.moment1);
+      if (entry.moment2.defined()) state.emplace("moment2/" + entry.named.name, entry.moment2);
+    }
+  return state;
+}
+
+void Optimizer::load_state(const State& from) {
+  const State mine = state();
+  copy_state(name(), mine, from);
+  steps_ = mine.at("steps").to_vector<std::int64_t>()[0];
+  set_lr(mine.at("lr").to_vector<double>()[0]);
+}
+
+ParameterGroup all_parameters(const Module& module, double weight_decay) {
+  return {.parameters = module.named_parameters(), .lr_scale = 1.0, .weight_decay = weight_decay};
+}
+
+ParameterGroup parameters_of(const Module& module, std::span<const Role> roles, double weight_decay) {
+  ParameterGroup group{.parameters = {}, .lr_scale = 1.0, .weight_decay = weight_decay};
+  for (const NamedParameter& named : module.named_parameters())
+    if (std::find(roles.begin(), roles.end(), named.parameter->role) != roles.end())
+      group.parameters.push_back(named);
+  return group;
+}
+
+}  // namespace fovea::nn

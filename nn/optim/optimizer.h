@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "kernels/ops/optimizer_step.h"
+#include "nn/module.h"
+
+namespace fovea::nn {
+
+/// Parameters that are stepped alike.
+struct ParameterGroup {
+  std::vector<NamedParameter> parameters;
+  double lr_scale = 1.0;        ///< the group's learning rate is lr_scale times the optimizer's
+  double weight_decay = 0.0;    ///< coupled, as in PyTorch's Adam: weight_decay·value is added to the gradient
+};
+
+/// Changes parameters by their gradients. Made by adam() and sgd().
+///
+/// A step reads learning rate and bias correction from device memory and nothing from the device, so that its
+/// device part can be captured in a CUDA graph and replayed. Parameters that are not trainable are left out;
+/// one without a gradient at a step is not changed by it.
+class Optimizer {
+ public:
+  using Method = std::variant<AdamOptions, SgdOptions>;
+
+  /// throws ValueError if no parameter is trainable, one is named twice, or a number is out of range
+  Optimizer(Method method, std::vector<ParameterGroup> groups, double lr);
+
+  /// prepare_step() and apply_step().
+  void step();
+  /// Host part: counts the step and queues the new clock for the device.
+  void prepare_step();
+  /// Device part: updates the parameters with the clock in device memory.
+  /// throws DeviceError if a parameter was moved since the optimizer was made
+  void apply_step();
+  /// Makes all gradients undefined.
+  void zero_grad();
+
+  double lr() const { return lr_; }
+  /// throws ValueError if lr is negative or not finite
+  void set_lr(double lr);
+  /// Steps taken so far.
+  std::int64_t steps() const { return steps_; }
+  const char* name() const;
+
+  /// "steps" (i64), "lr" (f64) and per parameter "moment1/<name>", "moment2/<name>" as the method has them.
+  /// The moments are shared, not copied.
+  State state() const;
+  /// Continues where `state` was taken, bit for bit. throws as Module::load_state
+  void load_state(const State& state);
+
+ private:
+  struct Entry {
+    NamedParameter named;
+    Tensor moment1, moment2;  // undefined if the method has none
+  };
+  struct Group {
+    std::vector<Entry> entries;
+    double lr_scale, weight_decay;
+    Tensor clock;  // one OptimizerClock
+  };
+
+  Method method_;
+  std::vector<Group> groups_;
+  double lr_ = 0.0;
+  std::int64_t steps_ = 0;
+};
+
+/// One group of all parameters of a module.
+ParameterGroup all_parameters(const Module& module, double weight_decay = 0.0);
+/// Those of one role, such as weights that decay while biases do not.
+ParameterGroup parameters_of(const Module& module, std::span<const Role> roles, double weight_decay = 0.0);
+
+}  // namespace fovea::nn
