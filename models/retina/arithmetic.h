@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 
 /// Elementary functions of the simulator: additions, multiplications and divisions only, so that loops over
 /// them vectorise, and so that their bits depend neither on the C library nor on the vector width.
@@ -12,7 +12,10 @@ namespace fovea::retina {
 /// e^{-x} for x ≥ 0; relative error below 2e-7, and below 1.2e-38 the value stays there instead of reaching
 /// 0.
 inline float exp_negative(float x) {
-  const float bounded = x < 87.0f ? x : 87.0f;
+  // The smaller of x and 87, compared as integers (the bits of floats ≥ 0 are ordered as they are): a float
+  // comparison may trap, so a compiler would keep it as a branch and not vectorise.
+  const std::int32_t pattern = std::bit_cast<std::int32_t>(x), limit = std::bit_cast<std::int32_t>(87.0f);
+  const float bounded = std::bit_cast<float>(pattern < limit ? pattern : limit);
   // Adding 1.5·2^23 rounds to an integer in the low bits of the sum.
   const float shifted = bounded * -1.44269504f + 12582912.0f;
   const float n = shifted - 12582912.0f;
@@ -23,18 +26,15 @@ inline float exp_negative(float x) {
   p = p * r + 1.6666667e-1f;
   p = p * r + 0.5f;
   p = p * r * r + r + 1.0f;
-  std::uint32_t bits;
-  std::memcpy(&bits, &shifted, sizeof bits);
-  bits = (bits + 127u) << 23;  // 2^n: the low bits of `shifted` hold n, the shift drops the others
-  float scale;
-  std::memcpy(&scale, &bits, sizeof scale);
+  // 2^n: the low bits of `shifted` hold n, the shift drops the others.
+  const float scale = std::bit_cast<float>((std::bit_cast<std::uint32_t>(shifted) + 127u) << 23);
   return p * scale;
 }
 
 /// log(1 + e^x), absolute error below 3e-7·max(1, x).
 inline float softplus(float x) {
-  const float positive = x > 0.0f ? x : 0.0f;
-  const float magnitude = x > 0.0f ? x : -x;
+  const float magnitude = std::fabs(x);
+  const float positive = 0.5f * (x + magnitude);  // exactly x or 0
   const float u = exp_negative(magnitude);
   const float s = u / (2.0f + u);  // log(1+u) = 2·atanh(s), s ≤ 1/3
   const float z = s * s;
