@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/retina/spikes.h"
+
+#include <cmath>
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+#include "models/retina/arithmetic.h"
+#include "models/retina/parts.h"
+
+namespace fovea::retina {
+namespace {
+
+constexpr int kRecoveredBins = 128;  // after that 1 − w is below 1e-9
+constexpr int kCalibrationTrials = 4;
+constexpr int kKernelRadius = 5;  // bins; σ is one bin
+
+/// Readiness to fire again, by sub-bins since the last spike.
+std::array<float, kRecoveredBins> recovery() {
+  std::array<float, kRecoveredBins> w{};
+  for (int since = SpikeOutput::silent_bins + 1; since < kRecoveredBins; ++since) {
+    w[static_cast<std::size_t>(since)] =
+        static_cast<float>(1.0 - std::exp(-(since - SpikeOutput::silent_bins) / SpikeOutput::recovery_bins));
+  }
+  return w;
+}
+
+std::array<double, kKernelRadius + 1> rate_kernel() {
+  std::array<double, kKernelRadius + 1> tap{};
+  double sum = 0.0;
+  for (int k = 0; k <= kKernelRadius; ++k) {
+    tap[static_cast<std::size_t>(k)] = std::exp(-0.5 * k * k);
+    sum += (k == 0 ? 1.0 : 2.0) * tap[static_cast<std::size_t>(k)];
+  }
+  for (double& t : tap) t /= sum * kFrame_s;
+  return tap;
+}
+
+}  // namespace
+
+double noiseless_rate_hz(double drive, CellType type, double alpha) {
+  const double x = (drive - ganglion(type).threshold) / SpikeOutput::softness;
+  return alpha * SpikeOutput::softness * static_cast<double>(softplus(static_cast<float>(x)));
+}
+
+std::vector<std::int32_t> spike_train(std::span<const float> drive, int cell, double alpha,
+                                      const philox::Key& trial) {
+  static const std::array<float, kRecoveredBins> ready = recovery();
+  const double keep = std::exp(-1e-3 / SpikeOutput::noise_tau_s);
+  const float decay = static_cast<float>(keep);
+  const float kick = static_cast<float>(SpikeOutput::noise_sd * std::sqrt(1.0 - keep * keep));
+  const float threshold =
+      static_cast<float>(ganglion(kRetina[static_cast<std::size_t>(cell)].type).threshold);
+  const float sharpness = static_cast<float>(1.0 / SpikeOutput::softness);
+  const float scale =
+      static_cast<float>(alpha * SpikeOutput::softness * 1e-3);  // expected spikes per sub-bin
+  philox::Key noise_key = trial, spike_key = trial;
+  noise_key.stream ^= philox::stream_id("trial noise");
+  spike_key.stream ^= philox::stream_id("spikes");
+
+  std::vector<std::int32_t> spikes;
+  const auto first = static_cast<std::uint64_t>(cell) << 40;  // cells take far-apart elements
+  // The noise starts in its stationary state; its first normal lies just below the next cell's elements.
+  float noise = static_cast<float>(SpikeOutput::noise_sd) *
+                philox::normal_at(noise_key, first + (std::uint64_t{1} << 40) - 1);
+  int since = kRecoveredBins - 1;
+  const int bins = static_cast<int>(drive.size()) * kBinsPerFrame;
+  for (int bin = 0; bin < bins; bin += 4) {
+    const std::uint64_t block = (first + static_cast<std::uint64_t>(bin)) / 4;
+    const philox::Normals normal = philox::normals(philox::bits(noise_key, block));
+    const philox::Block word = philox::bits(spike_key, block);
+    for (int j = 0; j < 4 && bin + j < bins; ++j) {
+      noise = decay * noise + kick * normal.value[j];
+      since = since < kRecoveredBins - 1 ? since + 1 : since;
+      const float d = drive[static_cast<std::size_t>((bin + j) / kBinsPerFrame)];
+      const float expected =
+          scale * softplus((d + noise - threshold) * sharpness) * ready[static_cast<std::size_t>(since)];
+      // 1 − e^{−x} ≤ x: most draws need no exponential.
+      const float u = philox::uniform(word.word[j]);
+      if (u < expected && u < 1.0f - exp_negative(expected)) {
+        spikes.push_back(bin + j);
+        since = 0;
+      }
+    }
+  }
+  return spikes;
+}
+
+std::vector<std::uint8_t> count_spikes(std::span<const std::int32_t> spikes, int frames) {
+  std::vector<std::uint8_t> count(static_cast<std::size_t>(frames));
+  for (std::int32_t bin : spikes) ++count.at(static_cast<std::size_t>(bin / kBinsPerFrame));
+  return count;
+}
+
+std::vector<float> estimate_rate(std::span<const std::uint16_t> counts, int trials) {
+  static const std::array<double, kKernelRadius + 1> tap = rate_kernel();
+  const int frames = static_cast<int>(counts.size());
+  std::vector<float> rate(counts.size());
+  for (int t = 0; t < frames; ++t) {
+    double sum = 0.0;
+    for (int k = -kKernelRadius; k <= kKernelRadius; ++k) {
+      if (t + k >= 0 && t + k < frames) {
+        sum += tap[static_cast<std::size_t>(std::abs(k))] * counts[static_cast<std::size_t>(t + k)];
+      }
+    }
+    rate[static_cast<std::size_t>(t)] = static_cast<float>(sum / trials);
+  }
+  return rate;
+}
+
+Trials simulate_trials(std::span<const float> drive, const Alpha& alpha, int trials, std::uint64_t seed,
+                       std::uint32_t stream, std::uint32_t first_trial, int threads) {
+  Trials out{.trials = trials, .frames = static_cast<int>(drive.size() / kCells), .count = {}};
+  const auto length = static_cast<std::size_t>(out.frames);
+  out.count.resize(static_cast<std::size_t>(trials * kCells) * length);
+  for_parts(threads, trials * kCells, [&](int part) {
+    const int trial = part / kCells, cell = part % kCells;
+    const philox::Key key{
+        .seed = seed, .stream = stream, .step = first_trial + static_cast<std::uint32_t>(trial)};
+    const auto spikes = spike_train(drive.subspan(static_cast<std::size_t>(cell) * length, length), cell,
+                                    alpha[static_cast<std::size_t>(cell)], key);
+    for (std::int32_t bin : spikes)
+      ++out.count[static_cast<std::size_t>(part) * length + static_cast<std::size_t>(bin / kBinsPerFrame)];
+  });
+  return out;
+}
+
+std::vector<float> trial_rates(const Trials& trials, int threads) {
+  std::vector<float> rate(trials.count.size());
+  for_parts(threads, trials.trials * kCells, [&](int part) {
+    const auto counts = trials.of(part / kCells, part % kCells);
+    const std::vector<std::uint16_t> wide(counts.begin(), counts.end());
+    const std::vector<float> one = estimate_rate(wide);
+    std::copy(one.begin(), one.end(), rate.begin() + static_cast<std::ptrdiff_t>(part) * trials.frames);
+  });
+  return rate;
+}
+
+std::vector<float> mean_rate(const Trials& trials, int threads) {
+  std::vector<float> rate(static_cast<std::size_t>(kCells * trials.frames));
+  for_parts(threads, kCells, [&](int cell) {
+    std::vector<std::uint16_t> sum(static_cast<std::size_t>(trials.frames));
+    for (int trial = 0; trial < trials.trials; ++trial) {
+      const auto counts = trials.of(trial, cell);
+      for (std::size_t t = 0; t < sum.size(); ++t) sum[t] = static_cast<std::uint16_t>(sum[t] + counts[t]);
+    }
+    const std::vector<float> one = estimate_rate(sum, trials.trials);
+    std::copy(one.begin(), one.end(), rate.begin() + static_cast<std::ptrdiff_t>(cell) * trials.frames);
+  });
+  return rate;
+}
+
+Alpha calibrate(std::span<const float> drive, std::uint64_t seed, int threads) {
+  const int frames = static_cast<int>(drive.size() / kCells);
+  if (frames <= kAdaptationFrames) {
+    throw std::invalid_argument(
+        fmt::format("retina calibration: {} frames, more than {} are needed", frames, kAdaptationFrames));
+  }
+  Alpha alpha;
+  alpha.fill(SpikeOutput::first_alpha);
+  const double seconds = (frames - kAdaptationFrames) * kFrame_s * kCalibrationTrials;
+  for (int pass = 0; pass < SpikeOutput::calibration_passes; ++pass) {
+    const Trials trials = simulate_trials(drive, alpha, kCalibrationTrials, seed,
+                                          philox::stream_id("retina.calibration"), 0, threads);
+    for (int cell = 0; cell < kCells; ++cell) {
+      long spikes = 0;
+      for (int trial = 0; trial < kCalibrationTrials; ++trial) {
+        for (std::uint8_t n : trials.of(trial, cell).subspan(kAdaptationFrames)) spikes += n;
+      }
+      if (spikes == 0) {
+        throw std::runtime_error(
+            fmt::format("retina calibration: cell {} never fires; is the movie a natural scene?", cell));
+      }
+      alpha[static_cast<std::size_t>(cell)] *=
+          SpikeOutput::calibrated_rate_hz * seconds / static_cast<double>(spikes);
+    }
+  }
+  return alpha;
+}
+
+}  // namespace fovea::retina
