@@ -41,30 +41,45 @@ constexpr std::uint32_t stream_id(const char* name) {
   return hash;
 }
 
+/// One round of Philox4x32.
+FOVEA_HOST_DEVICE Block one_round(const Block& counter, std::uint32_t key0, std::uint32_t key1) {
+  const std::uint64_t left = std::uint64_t{0xD2511F53u} * counter.word[0];
+  const std::uint64_t right = std::uint64_t{0xCD9E8D57u} * counter.word[2];
+  return Block{
+      {static_cast<std::uint32_t>(right >> 32) ^ counter.word[1] ^ key0, static_cast<std::uint32_t>(right),
+       static_cast<std::uint32_t>(left >> 32) ^ counter.word[3] ^ key1, static_cast<std::uint32_t>(left)}};
+}
+
+inline constexpr int kRounds = 10;
+inline constexpr std::uint32_t kKeyStep0 = 0x9E3779B9u, kKeyStep1 = 0xBB67AE85u;
+
 /// Ten rounds of Philox4x32 on one counter.
 FOVEA_HOST_DEVICE Block rounds(Block counter, std::uint32_t key0, std::uint32_t key1) {
-  for (int round = 0; round < 10; ++round) {
-    const std::uint64_t left = std::uint64_t{0xD2511F53u} * counter.word[0];
-    const std::uint64_t right = std::uint64_t{0xCD9E8D57u} * counter.word[2];
-    counter = Block{
-        {static_cast<std::uint32_t>(right >> 32) ^ counter.word[1] ^ key0, static_cast<std::uint32_t>(right),
-         static_cast<std::uint32_t>(left >> 32) ^ counter.word[3] ^ key1, static_cast<std::uint32_t>(left)}};
-    key0 += 0x9E3779B9u;
-    key1 += 0xBB67AE85u;
+  for (int round = 0; round < kRounds; ++round) {
+    counter = one_round(counter, key0, key1);
+    key0 += kKeyStep0;
+    key1 += kKeyStep1;
   }
   return counter;
+}
+
+/// The counter of elements 4·block … 4·block+3.
+FOVEA_HOST_DEVICE Block counter(const Key& key, std::uint32_t step, std::uint64_t block) {
+  return Block{
+      {static_cast<std::uint32_t>(block), step, key.stream, static_cast<std::uint32_t>(block >> 32)}};
 }
 
 /// The four words that serve elements 4·block … 4·block+3.
 FOVEA_HOST_DEVICE Block bits(const Key& key, std::uint64_t block) {
   const std::uint32_t step = key.device_step != nullptr ? *key.device_step : key.step;
-  return rounds(
-      Block{{static_cast<std::uint32_t>(block), step, key.stream, static_cast<std::uint32_t>(block >> 32)}},
-      static_cast<std::uint32_t>(key.seed), static_cast<std::uint32_t>(key.seed >> 32));
+  return rounds(counter(key, step, block), static_cast<std::uint32_t>(key.seed),
+                static_cast<std::uint32_t>(key.seed >> 32));
 }
 
 /// Uniform in [0, 1), a multiple of 2^-24.
-FOVEA_HOST_DEVICE float uniform(std::uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
+FOVEA_HOST_DEVICE float uniform(std::uint32_t word) {
+  return static_cast<float>(static_cast<std::int32_t>(word >> 8)) * 0x1p-24f;  // signed: AVX2 converts those
+}
 
 /// Natural logarithm for x in (0, 1], relative error below 2e-7; polynomial after an exact split x = m·2^e
 /// with m in [sqrt(1/2), sqrt(2)), evaluated as 2·atanh((m−1)/(m+1)).
@@ -111,21 +126,27 @@ FOVEA_HOST_DEVICE SinCos sincos_turn(float u) {
   return {(quadrant & 2) != 0 ? -a : a, ((quadrant + 1) & 2) != 0 ? -b : b};
 }
 
+struct NormalPair {
+  float first, second;
+};
+
+/// Two independent standard normals from two words (Box–Muller). |value| < 5.8.
+FOVEA_HOST_DEVICE NormalPair normal_pair(std::uint32_t word0, std::uint32_t word1) {
+  const float u = 1.0f - uniform(word0);  // (0, 1]: its logarithm is finite
+  const float radius = sqrtf(-2.0f * log_unit(u));
+  const SinCos turn = sincos_turn(uniform(word1));
+  return {radius * turn.cos, radius * turn.sin};
+}
+
 struct Normals {
   float value[4];
 };
 
-/// Four independent standard normals from one block, by two Box–Muller pairs. |value| < 5.8.
+/// Four independent standard normals from one block.
 FOVEA_HOST_DEVICE Normals normals(const Block& block) {
-  Normals out{};
-  for (int pair = 0; pair < 2; ++pair) {
-    const float u = 1.0f - uniform(block.word[2 * pair]);  // (0, 1]: its logarithm is finite
-    const float radius = sqrtf(-2.0f * log_unit(u));
-    const SinCos turn = sincos_turn(uniform(block.word[2 * pair + 1]));
-    out.value[2 * pair] = radius * turn.cos;
-    out.value[2 * pair + 1] = radius * turn.sin;
-  }
-  return out;
+  const NormalPair a = normal_pair(block.word[0], block.word[1]);
+  const NormalPair b = normal_pair(block.word[2], block.word[3]);
+  return {{a.first, a.second, b.first, b.second}};
 }
 
 /// One element of the sequence; for bulk work take a whole block at a time.

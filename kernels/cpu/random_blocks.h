@@ -19,31 +19,46 @@ struct Words {
   std::uint32_t word[4][kBlocks];
 };
 
-inline Words random_words(const philox::Key& key, std::uint64_t first) {
-  Words out;
+Words random_words(const philox::Key& key, std::uint64_t first) {
+  Words w;
   for (int i = 0; i < kBlocks; ++i) {
-    const philox::Block block = philox::bits(key, first + static_cast<std::uint64_t>(i));
-    for (int k = 0; k < 4; ++k) out.word[k][i] = block.word[k];
+    const philox::Block start = philox::counter(key, key.step, first + static_cast<std::uint64_t>(i));
+    for (int k = 0; k < 4; ++k) w.word[k][i] = start.word[k];
   }
-  return out;
+  std::uint32_t key0 = static_cast<std::uint32_t>(key.seed),
+                key1 = static_cast<std::uint32_t>(key.seed >> 32);
+  for (int round = 0; round < philox::kRounds; ++round) {
+    for (int i = 0; i < kBlocks; ++i) {
+      const philox::Block block =
+          philox::one_round({{w.word[0][i], w.word[1][i], w.word[2][i], w.word[3][i]}}, key0, key1);
+      for (int k = 0; k < 4; ++k) w.word[k][i] = block.word[k];
+    }
+    key0 += philox::kKeyStep0;
+    key1 += philox::kKeyStep1;
+  }
+  return w;
 }
 
 /// out[0..64) = uniforms or normals 64·batch … of the sequence.
 struct Uniforms {
   static void fill(const philox::Key& key, std::uint64_t batch, float* out) {
-    const Words words = random_words(key, batch * kBlocks);
-    for (int i = 0; i < kBlocks; ++i)
-      for (int k = 0; k < 4; ++k) out[4 * i + k] = philox::uniform(words.word[k][i]);
+    const Words w = random_words(key, batch * kBlocks);
+    for (int k = 0; k < 4; k += 2)
+      for (int i = 0; i < kBlocks; ++i) {
+        out[4 * i + k] = philox::uniform(w.word[k][i]);
+        out[4 * i + k + 1] = philox::uniform(w.word[k + 1][i]);
+      }
   }
 };
 struct Normals {
   static void fill(const philox::Key& key, std::uint64_t batch, float* out) {
-    const Words words = random_words(key, batch * kBlocks);
-    for (int i = 0; i < kBlocks; ++i) {
-      const philox::Normals n = philox::normals(
-          philox::Block{{words.word[0][i], words.word[1][i], words.word[2][i], words.word[3][i]}});
-      for (int k = 0; k < 4; ++k) out[4 * i + k] = n.value[k];
-    }
+    const Words w = random_words(key, batch * kBlocks);
+    for (int k = 0; k < 4; k += 2)
+      for (int i = 0; i < kBlocks; ++i) {
+        const philox::NormalPair pair = philox::normal_pair(w.word[k][i], w.word[k + 1][i]);
+        out[4 * i + k] = pair.first;
+        out[4 * i + k + 1] = pair.second;
+      }
   }
 };
 
