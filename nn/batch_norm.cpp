@@ -37,9 +37,10 @@ Var BatchNorm::forward(const Var& x) {
     shift = on_tape(bias, x);
   }
   const Var flat = per_unit && shape.rank() > 2 ? flatten(x) : x;
-  const Var y = training() ? batch_norm_train(flat, scale, shift, running_mean, running_var, options_.eps,
-                                              options_.momentum)
-                           : batch_norm_inference(flat, scale, shift, running_mean, running_var, options_.eps);
+  const Var y =
+      training()
+          ? batch_norm_train(flat, scale, shift, running_mean, running_var, options_.eps, options_.momentum)
+          : batch_norm_inference(flat, scale, shift, running_mean, running_var, options_.eps);
   return y.shape() == shape ? y : reshape(y, shape);
 }
 

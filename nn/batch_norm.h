@@ -13,10 +13,10 @@ enum class Statistics {
 
 struct BatchNormOptions {
   Statistics statistics = Statistics::per_channel;
-  float eps = 1e-3f;             ///< of the retina models; PyTorch's default is 1e-5
-  float momentum = 0.01f;        ///< of the retina models; PyTorch's default is 0.1
-  bool affine = true;            ///< learn scale and shift
-  bool absolute_scale = false;   ///< multiply by |weight|: a channel cannot flip its sign ("AbsBN")
+  float eps = 1e-3f;            ///< of the retina models; PyTorch's default is 1e-5
+  float momentum = 0.01f;       ///< of the retina models; PyTorch's default is 0.1
+  bool affine = true;           ///< learn scale and shift
+  bool absolute_scale = false;  ///< multiply by |weight|: a channel cannot flip its sign ("AbsBN")
 };
 
 /// y = weight·(x - mean)/√(variance + eps) + bias.

@@ -18,9 +18,11 @@ Conv2d::Conv2d(std::int64_t in, std::int64_t out, std::int64_t kernel, const Dev
 Var Conv2d::forward(const Var& x) {
   const Shape& shape = x.shape();
   const Shape& w = weight.value.shape();
-  if (shape.rank() != 4 || shape[1] != w[1] || shape[2] + 2 * padding_ < w[2] || shape[3] + 2 * padding_ < w[3])
-    reject(label("conv2d"), "x {} is not [B, {}, H, W] with H and W of at least {}, as weight {} and padding {} expect",
-           shape, w[1], w[2] - 2 * padding_, w, padding_);
+  if (shape.rank() != 4 || shape[1] != w[1] || shape[2] + 2 * padding_ < w[2] ||
+      shape[3] + 2 * padding_ < w[3])
+    reject(label("conv2d"),
+           "x {} is not [B, {}, H, W] with H and W of at least {}, as weight {} and padding {} expect", shape,
+           w[1], w[2] - 2 * padding_, w, padding_);
   const Var b = bias.value.defined() ? on_tape(bias, x) : Var();
   return fovea::conv2d(x, on_tape(weight, x), b, {.padding = padding_});
 }

@@ -81,8 +81,9 @@ void Optimizer::apply_step() {
     for (const Entry& entry : group.entries) {
       const Parameter& parameter = *entry.named.parameter;
       if (!(parameter.value.device() == device))
-        reject<DeviceError>(name(), "the parameter '{}' is on {}, but its moments are on {}: make the optimizer after to()",
-                            entry.named.name, parameter.value.device().name(), device.name());
+        reject<DeviceError>(
+            name(), "the parameter '{}' is on {}, but its moments are on {}: make the optimizer after to()",
+            entry.named.name, parameter.value.device().name(), device.name());
       if (!parameter.grad.defined() || !parameter.trainable) continue;
       slots.push_back({.value = parameter.value.data(),
                        .grad = parameter.grad.data(),

@@ -14,8 +14,8 @@ namespace fovea::nn {
 /// Parameters that are stepped alike.
 struct ParameterGroup {
   std::vector<NamedParameter> parameters;
-  double lr_scale = 1.0;        ///< the group's learning rate is lr_scale times the optimizer's
-  double weight_decay = 0.0;    ///< coupled, as in PyTorch's Adam: weight_decay·value is added to the gradient
+  double lr_scale = 1.0;      ///< the group's learning rate is lr_scale times the optimizer's
+  double weight_decay = 0.0;  ///< coupled, as in PyTorch's Adam: weight_decay·value is added to the gradient
 };
 
 /// Changes parameters by their gradients. Made by adam() and sgd().

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nn/data/loader.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "nn/data/shuffle.h"
+#include "tensor/views.h"
+
+namespace fovea::nn {
+namespace {
+
+constexpr std::size_t kBatchesAhead = 2;
+
+}  // namespace
+
+Loader::Loader(WindowDataset data, LoaderOptions options, const Device& device)
+    : plan_{std::move(data), options}, device_(device) {
+  if (options.batch < 1) reject<ValueError>("loader", "batch must be at least 1, got {}", options.batch);
+  if (!options.shuffle) {
+    for (std::size_t r = 0; r < plan_.data.runs().size(); ++r) {
+      const std::int64_t first = plan_.data.first_sample(r), last = plan_.data.first_sample(r + 1);
+      for (std::int64_t sample = first; sample < last; sample += options.batch) {
+        const std::int64_t size = std::min(options.batch, last - sample);
+        if (options.drop_last && size < options.batch) continue;
+        std::vector<std::int64_t>& batch = plan_.runs.emplace_back(static_cast<std::size_t>(size));
+        std::iota(batch.begin(), batch.end(), sample);
+      }
+    }
+  }
+  if (batches_per_epoch() < 1)
+    reject<ValueError>("loader", "no batch of {} can be made from {} samples with drop_last", options.batch,
+                       plan_.data.size());
+}
+
+std::int64_t Loader::batches_per_epoch() const { return plan_.batches(); }
+
+void Loader::seek(LoaderPosition position) {
+  if (position.epoch < 0 || position.batch < 0 || position.batch > batches_per_epoch())
+    reject<ValueError>("loader", "there is no epoch {}, batch {}: an epoch has {} batches", position.epoch,
+                       position.batch, batches_per_epoch());
+  prefetch_.reset();
+  position_ = position;
+}
+
+std::optional<Batch> Loader::next() {
+  if (position_.batch == batches_per_epoch()) {
+    position_ = {position_.epoch + 1, 0};
+    return std::nullopt;
+  }
+  Batch batch;
+  if (plan_.options.prefetch) {
+    if (!prefetch_)
+      prefetch_ = std::make_unique<Prefetch<Batch>>(
+          [plan = plan_, at = position_]() mutable {
+            Batch made = plan.make(at);
+            at = plan.after(at);
+            return made;
+          },
+          kBatchesAhead);
+    batch = prefetch_->next();
+  } else {
+    batch = plan_.make(position_);
+  }
+  batch.x = batch.x.to(device_);
+  batch.target = batch.target.to(device_);
+  if (!plan_.options.shuffle) batch.x = rolling_window(batch.x, plan_.data.history());
+  ++position_.batch;
+  return batch;
+}
+
+std::int64_t Loader::Plan::batches() const {
+  if (!options.shuffle) return static_cast<std::int64_t>(runs.size());
+  return options.drop_last ? data.size() / options.batch : (data.size() + options.batch - 1) / options.batch;
+}
+
+LoaderPosition Loader::Plan::after(LoaderPosition position) const {
+  return position.batch + 1 < batches() ? LoaderPosition{position.epoch, position.batch + 1}
+                                        : LoaderPosition{position.epoch + 1, 0};
+}
+
+Batch Loader::Plan::make(LoaderPosition position) {
+  Batch batch;
+  if (!options.shuffle) {
+    batch.samples = runs[static_cast<std::size_t>(position.batch)];
+    const auto count = static_cast<std::int64_t>(batch.samples.size());
+    const std::int64_t first = data.first_frame(batch.samples[0]);
+    batch.x = data.frames(first, count + data.history() - 1);
+    batch.target = data.targets(first, count);
+    return batch;
+  }
+  if (epoch != position.epoch) {
+    order = shuffled(data.size(), {options.seed, philox::stream_id("loader"),
+                                   static_cast<std::uint32_t>(position.epoch), nullptr});
+    epoch = position.epoch;
+  }
+  const std::int64_t first = position.batch * options.batch;
+  const std::int64_t count = std::min(options.batch, data.size() - first);
+  batch.samples.assign(order.begin() + first, order.begin() + first + count);
+  const Shape& movie = data.movie().shape();
+  const Device& host = data.movie().device();
+  batch.x = Tensor::empty({count, data.history(), movie[1], movie[2]}, DType::f32, host, "batch");
+  batch.target = Tensor::empty({count, data.cells()}, DType::f32, host, "batch");
+  data.gather(batch.samples, batch.x, batch.target);
+  return batch;
+}
+
+}  // namespace fovea::nn

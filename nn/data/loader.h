@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "nn/data/prefetch.h"
+#include "nn/data/window_dataset.h"
+
+namespace fovea::nn {
+
+struct LoaderOptions {
+  std::int64_t batch = 1;
+  bool shuffle = true;     ///< each epoch in an order of its own, drawn from seed and epoch
+  bool drop_last = false;  ///< leave out batches that are smaller than `batch`
+  bool prefetch = true;    ///< make batches on a thread, two ahead; changes no value
+  std::uint64_t seed = 0;
+};
+
+struct Batch {
+  Tensor x;                           ///< [B, history, H, W] f32, normalised
+  Tensor target;                      ///< [B, cells] f32
+  std::vector<std::int64_t> samples;  ///< indices in the dataset
+};
+
+/// The batch that next() gives next.
+struct LoaderPosition {
+  std::int64_t epoch = 0, batch = 0;
+  bool operator==(const LoaderPosition&) const = default;
+};
+
+/// Batches of a dataset, epoch by epoch.
+///
+///     while (std::optional<Batch> batch = loader.next()) { … }   // one epoch; the next call starts another
+///
+/// Shuffled batches copy their windows. Without shuffling, a batch is successive windows of one run (the last
+/// of a run may be small) and x is a rolling view: its frames are stored once, and an f32 movie that needs
+/// neither normalising nor moving is not copied at all.
+class Loader {
+ public:
+  /// throws ValueError if batch < 1, or if drop_last leaves no batch
+  Loader(WindowDataset data, LoaderOptions options, const Device& device);
+
+  /// Nothing at the end of an epoch. throws what the making of the batch threw, on whichever thread that was
+  std::optional<Batch> next();
+
+  std::int64_t batches_per_epoch() const;
+  const WindowDataset& data() const { return plan_.data; }
+  /// Save position().epoch and .batch with a checkpoint and seek() to them: the batches that follow are those
+  /// that would have followed, bit for bit.
+  LoaderPosition position() const { return position_; }
+  /// throws ValueError if there is no such batch
+  void seek(LoaderPosition position);
+
+ private:
+  /// Makes any batch; the thread has a copy of its own.
+  struct Plan {
+    WindowDataset data;
+    LoaderOptions options;
+    std::vector<std::vector<std::int64_t>> runs = {};  // unshuffled: samples of each batch
+    std::int64_t epoch = -1;
+    std::vector<std::int64_t> order = {};  // shuffled: of this epoch
+
+    std::int64_t batches() const;
+    /// x is [B, history, H, W], or the frames [B + history - 1, H, W] if not shuffled.
+    Batch make(LoaderPosition position);
+    LoaderPosition after(LoaderPosition position) const;
+  };
+
+  Plan plan_;
+  Device device_;
+  LoaderPosition position_;
+  std::unique_ptr<Prefetch<Batch>> prefetch_;  // from the first next() on
+};
+
+}  // namespace fovea::nn
