@@ -29,9 +29,15 @@ struct Vec {
   friend Vec operator-(Vec a, Vec b) { return {_mm512_sub_ps(a.v, b.v)}; }
   friend Vec operator*(Vec a, Vec b) { return {_mm512_mul_ps(a.v, b.v)}; }
   friend Vec fma(Vec a, Vec b, Vec c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }  // a·b + c
-  friend Vec max(Vec a, Vec b) { return {_mm512_max_ps(a.v, b.v)}; }
+  friend Vec operator/(Vec a, Vec b) { return {_mm512_div_ps(a.v, b.v)}; }
+  /// The second operand where either is NaN.
+  friend Vec max(Vec a, Vec b) { return {_mm512_maskz_max_ps(kEvery, a.v, b.v)}; }
+  friend Vec sqrt(Vec a) { return {_mm512_maskz_sqrt_ps(kEvery, a.v)}; }
 
  private:
+  // The plain intrinsics of these two read an undefined register as far as GCC 12's warnings can tell; the
+  // masked ones compile to the same instruction.
+  static constexpr __mmask16 kEvery = 0xffff;
   static __mmask16 mask(int count) { return static_cast<__mmask16>((1u << count) - 1u); }
 };
 
@@ -51,7 +57,9 @@ struct Vec {
   friend Vec operator-(Vec a, Vec b) { return {_mm256_sub_ps(a.v, b.v)}; }
   friend Vec operator*(Vec a, Vec b) { return {_mm256_mul_ps(a.v, b.v)}; }
   friend Vec fma(Vec a, Vec b, Vec c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
+  friend Vec operator/(Vec a, Vec b) { return {_mm256_div_ps(a.v, b.v)}; }
   friend Vec max(Vec a, Vec b) { return {_mm256_max_ps(a.v, b.v)}; }
+  friend Vec sqrt(Vec a) { return {_mm256_sqrt_ps(a.v)}; }
 
  private:
   static __m256i mask(int count) {
@@ -64,39 +72,35 @@ struct Vec {
 struct Vec {
   static constexpr int kLanes = 4;
   static constexpr int kRegisters = 16;
-  float v[kLanes];
-  static Vec zero() { return {}; }
-  static Vec all(float x) { return {{x, x, x, x}}; }
-  static Vec load(const float* p) { return {{p[0], p[1], p[2], p[3]}}; }
-  void store(float* p) const { store_first(p, kLanes); }
+  using Lanes [[gnu::vector_size(16)]] = float;  // GCC and Clang map it to what the target has
+  Lanes v;
+  static Vec zero() { return all(0.0f); }
+  static Vec all(float x) { return {Lanes{x, x, x, x}}; }
+  static Vec load(const float* p) {
+    Vec r;
+    __builtin_memcpy(&r.v, p, sizeof r.v);
+    return r;
+  }
+  void store(float* p) const { __builtin_memcpy(p, &v, sizeof v); }
   static Vec load_first(const float* p, int count) {
-    Vec r{};
+    Vec r = zero();
     for (int i = 0; i < count; ++i) r.v[i] = p[i];
     return r;
   }
   void store_first(float* p, int count) const {
     for (int i = 0; i < count; ++i) p[i] = v[i];
   }
-  friend Vec operator+(Vec a, Vec b) {
-    return each(a, b, [](float x, float y) { return x + y; });
-  }
-  friend Vec operator-(Vec a, Vec b) {
-    return each(a, b, [](float x, float y) { return x - y; });
-  }
-  friend Vec operator*(Vec a, Vec b) {
-    return each(a, b, [](float x, float y) { return x * y; });
-  }
-  friend Vec fma(Vec a, Vec b, Vec c) { return a * b + c; }  // baseline x86-64 has no fused instruction
-  friend Vec max(Vec a, Vec b) {
-    return each(a, b, [](float x, float y) { return x > y ? x : y; });
-  }
-
- private:
-  template <class F>
-  static Vec each(Vec a, Vec b, F f) {
-    Vec r{};
-    for (int i = 0; i < kLanes; ++i) r.v[i] = f(a.v[i], b.v[i]);
-    return r;
+  friend Vec operator+(Vec a, Vec b) { return {a.v + b.v}; }
+  friend Vec operator-(Vec a, Vec b) { return {a.v - b.v}; }
+  friend Vec operator*(Vec a, Vec b) { return {a.v * b.v}; }
+  friend Vec operator/(Vec a, Vec b) { return {a.v / b.v}; }
+  friend Vec fma(Vec a, Vec b, Vec c) {
+    return {a.v * b.v + c.v};
+  }  // baseline x86-64 has no fused instruction
+  friend Vec max(Vec a, Vec b) { return {a.v > b.v ? a.v : b.v}; }
+  friend Vec sqrt(Vec a) {
+    for (int i = 0; i < kLanes; ++i) a.v[i] = __builtin_sqrtf(a.v[i]);
+    return a;
   }
 };
 
@@ -109,6 +113,18 @@ struct Vec {
   for (int step = Vec::kLanes / 2; step > 0; step /= 2)
     for (int i = 0; i < step; ++i) lane[i] += lane[i + step];
   return lane[0];
+}
+
+/// All lanes, or the first few at the end of an array: masked accesses are slow on some machines, so they are
+/// kept for where they are needed.
+[[maybe_unused]] Vec load(const float* p, int lanes) {
+  return lanes == Vec::kLanes ? Vec::load(p) : Vec::load_first(p, lanes);
+}
+[[maybe_unused]] void store(float* p, int lanes, Vec v) {
+  if (lanes == Vec::kLanes)
+    v.store(p);
+  else
+    v.store_first(p, lanes);
 }
 
 }  // namespace
