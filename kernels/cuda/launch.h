@@ -17,7 +17,9 @@ inline void check_launch(const char* name, dim3 grid, dim3 block, std::size_t sh
                          cudaError_t error) {
   if (error == cudaSuccess) return;
   const auto extent = [](dim3 e) {
-    return "(" + std::to_string(e.x) + ", " + std::to_string(e.y) + ", " + std::to_string(e.z) + ")";
+    std::string text = "(";  // appended piece by piece: GCC 12 warns falsely about "(" + std::to_string(…)
+    text += std::to_string(e.x) + ", " + std::to_string(e.y) + ", " + std::to_string(e.z) + ")";
+    return text;
   };
   throw CudaError(std::string(name) + " on grid " + extent(grid) + ", block " + extent(block) + ", " +
                       std::to_string(shared_bytes) + " bytes of dynamic shared memory",
