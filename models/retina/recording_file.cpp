@@ -110,7 +110,7 @@ RecordingData load_recording(const std::filesystem::path& path, const Device& de
   return data;
 }
 
-std::vector<double> noise_ceilings(const RecordingData& data) {
+std::vector<double> noise_ceilings(const RecordingData& data, std::int64_t first_bin) {
   std::vector<double> ceilings;
   for (std::int64_t cell = 0; cell < data.cells(); ++cell) {
     if (!data.test_true_rate.defined()) {
@@ -118,7 +118,7 @@ std::vector<double> noise_ceilings(const RecordingData& data) {
       continue;
     }
     const auto after = [&](const Tensor& rate) {
-      return slice(select(rate, 0, cell), 0, kAdaptationFrames, rate.size(1)).to_vector<float>();
+      return slice(select(rate, 0, cell), 0, first_bin, rate.size(1)).to_vector<float>();
     };
     ceilings.push_back(correlation(after(data.test_true_rate), after(data.test_rate)));
   }

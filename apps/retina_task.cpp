@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/retina_task.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <thread>
+
+#include "apps/atomic_file.h"
+#include "apps/exit_code.h"
+#include "apps/names.h"
+#include "apps/progress.h"
+#include "models/retina/deep_retina.h"
+#include "models/retina/linear_nonlinear.h"
+#include "nn/init.h"
+
+namespace fovea::apps {
+namespace {
+
+constexpr std::int64_t kChunkFrames =
+    3000;  // held out in pieces of 30 s: neighbouring windows share 39 frames
+
+retina::Stimulus parse_stimulus(const std::string& text) {
+  using retina::Stimulus;
+  std::vector<std::string> names;
+  for (const Stimulus stimulus : {Stimulus::kPhotographs, Stimulus::kDeadLeaves, Stimulus::kWhiteNoise}) {
+    if (text == retina::name(stimulus)) return stimulus;
+    names.emplace_back(retina::name(stimulus));
+  }
+  throw UsageError(fmt::format("--stimulus {}: expected photographs, dead-leaves or white-noise{}", text,
+                               did_you_mean(text, names)));
+}
+
+}  // namespace
+
+std::filesystem::path cache_folder() {
+  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache != '\0')
+    return std::filesystem::path(cache) / "fovea";
+  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0')
+    return std::filesystem::path(home) / ".cache" / "fovea";
+  return "fovea-cache";
+}
+
+std::filesystem::path cached_recording(const RecordingRequest& request) {
+  return cache_folder() /
+         fmt::format("retina-{}-{:g}min-seed{}.safetensors", request.stimulus, request.minutes, request.seed);
+}
+
+void make_recording(const RecordingRequest& request, const std::filesystem::path& path) {
+  retina::RecordingOptions options;
+  options.stimulus = parse_stimulus(request.stimulus);
+  options.minutes = request.minutes;
+  options.seed = request.seed;
+  options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  Progress progress(0, 1000);
+  options.progress = [&](double share, std::string_view) {
+    progress.step(static_cast<std::int64_t>(1000 * share), 0);
+  };
+  const retina::Recording recording = retina::simulate_recording(options);
+  progress.finish();
+  make_folder(path.has_parent_path() ? path.parent_path() : ".");
+  const retina::RecordingData data = retina::recording_data(recording, Device::cpu({.threads = 1}));
+  replace_file(path,
+               [&](const std::filesystem::path& temporary) { retina::save_recording(temporary, data); });
+}
+
+RetinaData load_retina_data(const Config& config) {
+  std::filesystem::path path = config.text("data.path");
+  if (path.empty()) {
+    const RecordingRequest standard;
+    path = cached_recording(standard);
+    if (!std::filesystem::exists(path)) {
+      fmt::print(stderr, "simulating {} minutes of recording (kept in {})\n", standard.minutes,
+                 path.string());
+      make_recording(standard, path);
+    }
+  }
+  const Device host = Device::cpu({.threads = 1});
+  retina::RecordingData recording = retina::load_recording(path, host);
+
+  const bool simulated =
+      recording.metadata.contains("source") && recording.metadata.at("source") == "simulated retina";
+  const std::int64_t history = config.integer("model.history");
+  const std::int64_t skip = simulated ? retina::kAdaptationFrames : 0;
+  nn::WindowDataset all(recording.train_stimulus, recording.train_rate, nn::ResponseLayout::cells_time,
+                        {.history = history, .skip = skip, .blocks = recording.blocks});
+  auto parts = all.hold_out(config.real("data.hold_out"), kChunkFrames,
+                            static_cast<std::uint64_t>(config.integer("train.seed")));
+  nn::WindowDataset test(recording.test_stimulus, recording.test_rate, nn::ResponseLayout::cells_time,
+                         {.history = history, .skip = skip});
+  const nn::Normalization normalization = parts.train.measure();
+  parts.train.set_normalization(normalization);
+  parts.validation.set_normalization(normalization);
+  test.set_normalization(normalization);
+  std::vector<double> ceiling = retina::noise_ceilings(recording, skip + history);
+  return {std::move(recording),
+          path,
+          fmt::format("{:016x}", file_checksum(path)),
+          std::move(parts.train),
+          std::move(parts.validation),
+          std::move(test),
+          std::move(ceiling)};
+}
+
+RetinaModel make_retina_model(const Config& config, std::int64_t cells, const Device& device) {
+  RetinaModel model;
+  if (config.text("model.name") == "ln") {
+    auto ln = std::make_unique<retina::LinearNonlinear>(
+        retina::LinearNonlinearOptions{.cells = cells, .history = config.integer("model.history")}, device);
+    model.drive = [&ln = *ln](const Var& x) { return ln.drive(x); };
+    model.module = std::move(ln);
+  } else {
+    retina::DeepRetinaOptions options{.cells = cells, .history = config.integer("model.history")};
+    const auto pair = [&](const char* key) {
+      const auto& values = config.integers(key);
+      if (values.size() != 2)
+        throw UsageError(fmt::format("{}: expected two numbers, one a convolution", key));
+      return std::array<std::int64_t, 2>{values[0], values[1]};
+    };
+    options.channels = pair("model.channels");
+    options.kernels = pair("model.kernels");
+    const std::string& norm = config.text("model.norm");
+    options.norm = norm == "unit" ? retina::Norm::per_unit
+                                  : (norm == "channel" ? retina::Norm::per_channel : retina::Norm::none);
+    options.noise = static_cast<float>(config.real("model.noise"));
+    auto deep = std::make_unique<retina::DeepRetina>(options, device);
+    model.drive = [&deep = *deep](const Var& x) { return deep.drive(x); };
+    model.module = std::move(deep);
+  }
+  // Keras' starting values, as the published networks were made with.
+  nn::InitOptions rules{.weights = nn::init::xavier_uniform(), .biases = nn::init::constant(0.0f)};
+  if (config.text("model.name") == "ln") rules = {};
+  nn::initialize(*model.module, static_cast<std::uint64_t>(config.integer("train.seed")), rules);
+  return model;
+}
+
+RetinaScores score(const Tensor& rate, const Tensor& target) {
+  return {nn::pearson(rate, target), nn::explained_variance(rate, target), nn::rmse(rate, target),
+          nn::poisson_log_likelihood(rate, target)};
+}
+
+}  // namespace fovea::apps

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "apps/config.h"
+#include "models/retina/recording_file.h"
+#include "nn/data/window_dataset.h"
+#include "nn/metrics/responses.h"
+#include "nn/module.h"
+
+namespace fovea::apps {
+
+/// A retina recording, cut into what is trained on, what is held out, and the repeated test movie.
+struct RetinaData {
+  retina::RecordingData recording;
+  std::filesystem::path path;
+  std::string checksum;  ///< of the file
+  nn::WindowDataset train, validation, test;
+  std::vector<double> ceiling;  ///< per cell, on the bins of `test`; NaN if not known
+};
+
+/// Reads the recording that data.path names. Empty: the standard simulated one, made now if it is not there
+/// yet. throws IoError, UsageError
+RetinaData load_retina_data(const Config& config);
+
+/// A model that predicts firing rates; `drive` is what its last nonlinearity gets.
+struct RetinaModel {
+  std::unique_ptr<nn::Module> module;
+  std::function<Var(const Var&)> drive;
+};
+/// The model of the configuration, initialised by its seed.
+RetinaModel make_retina_model(const Config& config, std::int64_t cells, const Device& device);
+
+/// Scores of a model on one part of the data, per cell.
+struct RetinaScores {
+  nn::CellScores pearson, explained_variance, rmse_hz, log_likelihood;
+};
+RetinaScores score(const Tensor& rate, const Tensor& target);
+
+/// Where generated recordings are kept: $XDG_CACHE_HOME/fovea, else ~/.cache/fovea, else the working folder.
+std::filesystem::path cache_folder();
+
+struct RecordingRequest {
+  std::string stimulus = "photographs";  ///< photographs, dead-leaves or white-noise
+  double minutes = 10;
+  std::uint64_t seed = 1;
+};
+/// The file of cache_folder() that holds such a recording.
+std::filesystem::path cached_recording(const RecordingRequest& request);
+/// Simulates a recording and writes it to `path` as a whole; shows progress on stderr.
+void make_recording(const RecordingRequest& request, const std::filesystem::path& path);
+
+}  // namespace fovea::apps
