@@ -70,6 +70,13 @@ class Fiber {
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
 
+  /// Whether the address is a local variable of what runs here.
+  bool owns(const void* address) const {
+    const auto at = reinterpret_cast<std::uintptr_t>(address),
+               start = reinterpret_cast<std::uintptr_t>(bottom_);
+    return at - start < bytes_;
+  }
+
   /// Forgets what ran here; the next switch starts main anew. No destructor runs: kernels own nothing.
   void restart() {
     unpoison();

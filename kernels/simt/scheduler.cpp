@@ -30,8 +30,6 @@ Scheduler& running() {
   return *t_scheduler;
 }
 
-std::string text(Index3 i) { return fmt::format("({}, {}, {})", i.x, i.y, i.z); }
-
 std::uint64_t volume(Index3 e) { return std::uint64_t{e.x} * e.y * e.z; }
 
 }  // namespace
@@ -42,10 +40,13 @@ std::uint64_t warp_collective(Collective kind, unsigned mask, std::uint64_t bits
   return running().collective(kind, mask, bits, source, place);
 }
 unsigned lane_index() { return running().lane(); }
-void* shared_variable(const void* site, std::size_t bytes, std::size_t alignment) {
-  return running().shared_variable(site, bytes, alignment);
+void* shared_variable(const void* site, const char* name, std::size_t bytes, std::size_t alignment) {
+  return running().shared_variable(site, name, bytes, alignment);
 }
 void* dynamic_shared() { return running().dynamic_shared(); }
+void note_access(const void* memory, std::size_t bytes, bool write, const void* code) {
+  if (t_scheduler != nullptr) t_scheduler->note_access(memory, bytes, write, code);
+}
 
 Scheduler::Scheduler(Order turn_order) : order(turn_order), arena(host_memory("simt")) {}
 
@@ -82,6 +83,8 @@ void Scheduler::run(const Launch& launch, void (*thread)(const void*), const voi
   blockDim = dim3(launch.block.x, launch.block.y, launch.block.z);
   gridDim = dim3(launch.grid.x, launch.grid.y, launch.grid.z);
   ++launches;
+  first_block_of_launch_ = block_number_ + 1;
+  if (races_ != nullptr) races_->begin_launch(first_block_of_launch_);
 
   const std::uint64_t blocks = volume(launch.grid);
   block_step_ = 7919;
@@ -123,11 +126,15 @@ void Scheduler::run_block(Index3 block) {
     const unsigned members = lanes >= kWarp ? ~0u : (1u << lanes) - 1;
     warps_[w] = Warp{.members = members, .fresh = members};
   }
+  ++block_number_;
   returned_ = at_barrier_ = 0;
   votes_ = 0;
+  barriers_ = 0;
   shared_.clear();
   shared_bytes_ = launch_->dynamic_shared_bytes;
   dynamic_shared_ = filled(launch_->dynamic_shared_bytes, 128);
+  if (races_ != nullptr)
+    races_->add_shared(dynamic_shared_.get(), launch_->dynamic_shared_bytes, block_number_);
   begin_sweep();
   pass_ = 0;
   home_.switch_to(next(nullptr));
@@ -144,7 +151,7 @@ void Scheduler::fiber_main(Fiber& self) {
       try {
         scheduler.thread_(scheduler.context_);
       } catch (...) {
-        scheduler.error_ = std::current_exception();
+        if (!scheduler.error_) scheduler.error_ = std::current_exception();
         threw = true;
       }
       ++scheduler.returned_;
@@ -268,6 +275,7 @@ bool Scheduler::release_barrier() {
     if (thread.place.line != threads_[0].place.line) return false;
   for (Warp& warp : warps_) warp.ready = std::exchange(warp.at_barrier, 0u);
   at_barrier_ = 0;
+  ++barriers_;
   vote_result_ = std::exchange(votes_, 0);
   return true;
 }
@@ -311,62 +319,13 @@ bool Scheduler::finish_collectives(Warp& warp) {
       if (t.kind == Collective::shuffle)
         t.result = (group >> t.source & 1u) != 0 ? lanes[t.source].bits : ~std::uint64_t{0};
     }
+    if (first.kind == Collective::sync) ++warp.syncs;
     left &= ~group;
     served |= group;
   }
   warp.at_collective &= ~served;
   warp.ready |= served;
   return served != 0;
-}
-
-// ---- reports --------------------------------------------------------------------------------------------
-
-std::string Scheduler::describe(unsigned thread) const {
-  const Warp& warp = warps_[thread / kWarp];
-  const std::string who = "thread " + text(threads_[thread].index);
-  if ((warp.returned >> thread % kWarp & 1u) != 0) return who + " has returned";
-  const Place& place = threads_[thread].place;
-  std::string where = fmt::format("{} waits in {} at {}:{}", who, place.call, place.file, place.line);
-  if ((warp.at_collective >> thread % kWarp & 1u) != 0)
-    where += fmt::format(" with mask {:#010x}", threads_[thread].mask);
-  return where;
-}
-
-/// The block is stuck: names one thread that waits and one that will never join it.
-void Scheduler::report_divergence() {
-  unsigned waiting = thread_count_, absent = thread_count_;
-  const char* what = "warp collective divergence";
-  for (unsigned i = 0; i < thread_count_ && waiting == thread_count_; ++i)
-    if ((warps_[i / kWarp].at_collective >> i % kWarp & 1u) != 0) waiting = i;
-  if (waiting != thread_count_) {
-    const Thread& first = threads_[waiting];
-    const unsigned base = waiting / kWarp * kWarp;
-    const Warp& warp = warps_[waiting / kWarp];
-    for (unsigned lane = 0; lane < kWarp && absent == thread_count_; ++lane) {
-      if (((first.mask & warp.members) >> lane & 1u) == 0) continue;
-      const Thread& t = threads_[base + lane];
-      const bool joined = (warp.at_collective >> lane & 1u) != 0 && t.mask == first.mask &&
-                          t.kind == first.kind && t.place.line == first.place.line;
-      if (!joined) absent = base + lane;
-    }
-  } else {
-    what = "barrier divergence";
-    for (unsigned i = 0; i < thread_count_ && waiting == thread_count_; ++i)
-      if ((warps_[i / kWarp].at_barrier >> i % kWarp & 1u) != 0) waiting = i;
-    for (unsigned i = 0; i < thread_count_ && absent == thread_count_; ++i) {
-      const bool here = (warps_[i / kWarp].at_barrier >> i % kWarp & 1u) != 0;
-      if (!here || threads_[i].place.line != threads_[waiting].place.line) absent = i;
-    }
-  }
-  error_ = std::make_exception_ptr(KernelFault(
-      launch_->name, block_, threads_[waiting].index,
-      fmt::format("{} in block {}: {}, but {}", what, text(block_), describe(waiting), describe(absent))));
-}
-
-void Scheduler::fail(const std::string& why) const {
-  const Index3 thread = threads_[current_].index;
-  throw KernelFault(launch_->name, block_, thread,
-                    fmt::format("block {}, thread {} {}", text(block_), text(thread), why));
 }
 
 // ---- shared memory --------------------------------------------------------------------------------------
@@ -379,7 +338,8 @@ Scheduler::SharedMemory Scheduler::filled(std::size_t bytes, std::size_t alignme
   return SharedMemory(memory);
 }
 
-void* Scheduler::shared_variable(const void* site, std::size_t bytes, std::size_t alignment) {
+void* Scheduler::shared_variable(const void* site, const char* name, std::size_t bytes,
+                                 std::size_t alignment) {
   for (const SharedVariable& variable : shared_)
     if (variable.site == site) return variable.memory.get();
   shared_bytes_ += bytes;
@@ -389,7 +349,8 @@ void* Scheduler::shared_variable(const void* site, std::size_t bytes, std::size_
   if (shared_bytes_ > kMaxShared)
     fail(fmt::format("has {} bytes of static and dynamic shared memory; a block has {}", shared_bytes_,
                      kMaxShared));
-  shared_.push_back({site, filled(bytes, alignment)});
+  shared_.push_back({site, name, bytes, filled(bytes, alignment)});
+  if (races_ != nullptr) races_->add_shared(shared_.back().memory.get(), bytes, block_number_);
   return shared_.back().memory.get();
 }
 

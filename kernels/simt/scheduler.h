@@ -13,9 +13,12 @@
 #include "kernels/arena.h"
 #include "kernels/simt/fiber.h"
 #include "kernels/simt/grid.h"
+#include "kernels/simt/races.h"
 #include "kernels/simt/thread.h"
 
 namespace fovea::simt {
+
+std::string text(Index3 i);  // "(1, 0, 0)"
 
 /// Runs the threads of one block after another, each on a fiber. Internal to Grid.
 ///
@@ -35,8 +38,9 @@ class Scheduler {
   int barrier(bool vote, Place place);
   std::uint64_t collective(Collective kind, unsigned mask, std::uint64_t bits, unsigned source, Place place);
   unsigned lane() const { return current_ % kWarp; }
-  void* shared_variable(const void* site, std::size_t bytes, std::size_t alignment);
+  void* shared_variable(const void* site, const char* name, std::size_t bytes, std::size_t alignment);
   void* dynamic_shared() const { return dynamic_shared_.get(); }
+  void note_access(const void* memory, std::size_t bytes, bool write, const void* code);
 
   Order order;
   Arena arena;
@@ -57,6 +61,7 @@ class Scheduler {
   /// The lanes of a warp by what they are doing; a lane that is running or in pass_ is in none but `members`.
   struct Warp {
     unsigned members = 0, fresh = 0, ready = 0, at_barrier = 0, at_collective = 0, returned = 0;
+    std::uint32_t syncs = 0;  // __syncwarps passed
   };
   struct Free {
     void operator()(void* memory) const { std::free(memory); }
@@ -64,6 +69,8 @@ class Scheduler {
   using SharedMemory = std::unique_ptr<void, Free>;
   struct SharedVariable {
     const void* site;
+    const char* name;
+    std::size_t bytes;
     SharedMemory memory;
   };
 
@@ -82,6 +89,8 @@ class Scheduler {
   void abandon_fibers();
 
   void report_divergence();
+  void report_conflict(const Races::Conflict& conflict, const char* memory, bool write, const void* code);
+  std::string describe_memory(const char* address) const;
   std::string describe(unsigned thread) const;
   [[noreturn]] void fail(const std::string& why) const;
   SharedMemory filled(std::size_t bytes, std::size_t alignment) const;
@@ -105,6 +114,9 @@ class Scheduler {
   int votes_ = 0, vote_result_ = 0;
   std::size_t shared_bytes_ = 0;
   std::vector<SharedVariable> shared_;
+  std::uint32_t barriers_ = 0;      // passed
+  std::uint32_t block_number_ = 0;  // over all launches
+  std::uint32_t first_block_of_launch_ = 1;
   SharedMemory dynamic_shared_;
   std::exception_ptr error_;
 
@@ -116,6 +128,7 @@ class Scheduler {
   unsigned pass_ = 0;     // its lanes that have not had their turn in this pass
   unsigned current_ = 0;  // the thread that runs
 
+  std::unique_ptr<Races> races_;  // made by the first access that is noted
   Fiber home_;
   std::vector<std::unique_ptr<Fiber>> fibers_;
   std::vector<Fiber*> idle_;

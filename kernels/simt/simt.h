@@ -52,7 +52,7 @@ using Queue = cuda::Stream;
   static const char name##_site = 0;                            \
   using name##_shared = std::type_identity_t<type __VA_ARGS__>; \
   name##_shared& name = *static_cast<name##_shared*>(           \
-      ::fovea::simt::shared_variable(&name##_site, sizeof(name##_shared), alignof(name##_shared)))
+      ::fovea::simt::shared_variable(&name##_site, #name, sizeof(name##_shared), alignof(name##_shared)))
 #define FOVEA_DYNAMIC_SHARED(type, name) \
   type* const name = static_cast<type*>(::fovea::simt::dynamic_shared())
 

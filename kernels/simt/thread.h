@@ -30,9 +30,12 @@ std::uint64_t warp_collective(Collective kind, unsigned mask, std::uint64_t bits
 unsigned lane_index();
 
 /// Memory of one __shared__ variable, the same for all threads of a block. `site` identifies the declaration.
-void* shared_variable(const void* site, std::size_t bytes, std::size_t alignment);
+void* shared_variable(const void* site, const char* name, std::size_t bytes, std::size_t alignment);
 
 /// Memory of the launch's dynamic shared bytes.
 void* dynamic_shared();
+
+/// A load or store by kernel code at `code`; see race_hooks.cpp. Does nothing outside of a kernel.
+void note_access(const void* memory, std::size_t bytes, bool write, const void* code);
 
 }  // namespace fovea::simt

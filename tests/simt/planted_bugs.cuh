@@ -118,7 +118,7 @@ __global__ inline void misaligned_pack_kernel(const float* __restrict__ x, float
 }
 
 /// Each call needs its own kilobyte, since it reads its caller's.
-[[gnu::noinline]] inline int deep_sum(int left, const volatile int* callers) {
+[[gnu::noinline]] __device__ inline int deep_sum(int left, const volatile int* callers) {
   volatile int frame[256];
   frame[left % 256] = callers[0];
   frame[0] = left;
