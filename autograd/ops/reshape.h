@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "autograd/op_info.h"
+#include "autograd/tape.h"
+#include "tensor/views.h"
+
+namespace fovea {
+
+/// The same elements, in row-major order, in another shape.
+///
+/// x        [...] any dtype
+/// shape    of as many elements; one extent may be -1 and is worked out
+/// returns  a view of x if its strides allow, else a copy
+/// keeps    nothing: dx is dy in the shape of x
+/// throws   ShapeError with both shapes
+inline Var reshape(const Var& x, const Shape& shape) {
+  return record("reshape", reshape(x.value(), shape), {x},
+                [from = x.shape()](const Tensor& dy, Needs) -> Grads { return {reshape(dy, from)}; });
+}
+inline constexpr OpInfo reshape_info{.name = "reshape",
+                                     .dtypes = "all",
+                                     .flops = "0",
+                                     .bytes = "0 (a view), 8·numel where strides need a copy"};
+
+/// [N, C, H, W] → [N, C·H·W]: the dimensions from `from_dim` on become one.
+///
+/// from_dim  0..rank; at rank, a dimension of extent 1 is added
+/// throws    ShapeError naming from_dim and x's shape
+inline Var flatten(const Var& x, int from_dim = 1) {
+  const Shape& shape = x.shape();
+  if (from_dim < 0 || from_dim > shape.rank())
+    reject("flatten", "from_dim {} is outside of 0..{}, the rank of x {}", from_dim, shape.rank(), shape);
+  Shape flat;
+  std::int64_t rest = 1;
+  for (int d = 0; d < shape.rank(); ++d) {
+    if (d < from_dim)
+      flat.push_back(shape[d]);
+    else
+      rest *= shape[d];
+  }
+  flat.push_back(rest);
+  return reshape(x, flat);
+}
+inline constexpr OpInfo flatten_info{.name = "flatten",
+                                     .dtypes = "all",
+                                     .flops = "0",
+                                     .bytes = "0 (a view), 8·numel where strides need a copy"};
+
+}  // namespace fovea
