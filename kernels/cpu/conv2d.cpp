@@ -96,22 +96,23 @@ void correlate(Pool& pool, const Correlation& k, const float* bias, float* y) {
   });
 }
 
+constexpr Index kColumnsAtOnce = 24;  // of the kernel: 8·24 vectors are 12 KiB of sums
+constexpr Index kVectorsAtOnce = 96;  // of dy, per output channel, before the sums go back to memory
+
 /// dw summed over some blocks of images, for one tile of output channels, one input channel and kernel row.
 ///
-/// The sums of a kernel row live in the first-level cache, with lanes not yet added, next to one row of dy;
-/// each row of dy is read from there once per three kernel columns.
+/// Three kernel columns are summed in registers over a few rows of pixels, then wait in the first-level
+/// cache, lanes not yet added, while the other columns meet the same pixels.
 struct WeightGradient {
   Conv2d shape;
   Packed x, dy;
   Index tiles, groups;
 
-  Index parts() const { return groups * tiles * shape.kernel_height * shape.in_channels; }
+  Index parts_per_group() const { return tiles * shape.kernel_height * shape.in_channels; }
   void part(Index part, const float* packed_x, const float* packed_dy, float* partial) const;
   void columns(Index group, Index out, Index c, Index r, Index s_begin, Index s_end, const float* packed_x,
                const float* packed_dy, float* sums) const;
 };
-
-constexpr Index kColumnsAtOnce = 24;
 
 void WeightGradient::columns(Index group, Index out, Index c, Index r, Index s_begin, Index s_end,
                              const float* packed_x, const float* packed_dy, float* sums) const {
@@ -121,11 +122,12 @@ void WeightGradient::columns(Index group, Index out, Index c, Index r, Index s_b
   store_zeros(sums, (s_end - s_begin) * width * kLanes);
   const Index p_begin = most(0, shape.padding_height - r);
   const Index p_end = least(shape.out_height(), shape.in_height + shape.padding_height - r);
+  const Index rows = blocks_of(kVectorsAtOnce, vectors);
   const Index block_end = (group + 1) * x.blocks / groups;
   for (Index block = group * x.blocks / groups; block < block_end; ++block)
-    for (Index p = p_begin; p < p_end; ++p) {
-      const float* x_row = packed_x + block * x.block + c * x.channel + (p + r) * x.row;
-      const float* dy_row = packed_dy + block * dy.block + out * dy.channel + p * dy.row;
+    for (Index p = p_begin; p < p_end; p += rows) {
+      const float* x_rows = packed_x + block * x.block + c * x.channel + (p + r) * x.row;
+      const float* dy_rows = packed_dy + block * dy.block + out * dy.channel + p * dy.row;
       for (Index s = s_begin; s < s_end; s += kTileVectors) {
         const int some = static_cast<int>(least(kTileVectors, s_end - s));
         Index from = 0, until = vectors;
@@ -133,11 +135,30 @@ void WeightGradient::columns(Index group, Index out, Index c, Index r, Index s_b
           from = most(0, shape.padding_width - (s + some - 1));
           until = least(vectors, shape.in_width + shape.padding_width - s);
         }
-        sum_pixels_for(width, some)(until - from, x_row + from * x.vector + s * x.column, x.vector, x.column,
-                                    dy_row + from * kLanes, dy.channel,
+        sum_pixels_for(width, some)({.rows = least(rows, p_end - p),
+                                     .steps = until - from,
+                                     .x_row = x.row,
+                                     .step = x.vector,
+                                     .column = x.column,
+                                     .dy_row = dy.row,
+                                     .dy_out = dy.channel},
+                                    x_rows + from * x.vector + s * x.column, dy_rows + from * kLanes,
                                     sums + (s - s_begin) * width * kLanes);
       }
     }
+}
+
+/// sums[i] = sum of the lanes of vector i, in a fixed tree.
+void add_lanes(float* sums, Index count) {
+  for (Index i = 0; i < count; i += kLanes) {
+    Vec square[kLanes];
+    for (Index j = 0; j < kLanes; ++j)
+      square[j] = i + j < count ? Vec::load(sums + (i + j) * kLanes) : Vec::zero();
+    transpose(square);
+    for (Index step = kLanes / 2; step > 0; step /= 2)
+      for (Index j = 0; j < step; ++j) square[j] = square[j] + square[j + step];
+    square[0].store(sums + i);  // vectors up to i + kLanes have been read
+  }
 }
 
 void WeightGradient::part(Index part, const float* packed_x, const float* packed_dy, float* partial) const {
@@ -152,10 +173,11 @@ void WeightGradient::part(Index part, const float* packed_x, const float* packed
   for (Index s = 0; s < kernel_width; s += kColumnsAtOnce) {
     const Index end = least(kernel_width, s + kColumnsAtOnce);
     columns(group, out, c, r, s, end, packed_x, packed_dy, sums);
+    add_lanes(sums, (end - s) * width);
     for (int o = 0; o < width; ++o)
       for (Index i = s; i < end; ++i)
         to[(((out + o) * shape.in_channels + c) * shape.kernel_height + r) * kernel_width + i] =
-            sum(Vec::load(sums + ((i - s) * width + o) * kLanes));
+            sums[(i - s) * width + o];
   }
 }
 
@@ -179,9 +201,11 @@ void grad_weight(Pool& pool, const Conv2d& shape, const float* x, const float* d
                      Order::channels_outside);
   g.dy = plan_packing(dy_images, images, out_height, out_width, 1, Order::channels_outside);
   g.tiles = out_tiles(shape.out_channels);
-  // A group per block keeps the block's dy in the second-level cache, as long as the partial sums stay small.
-  constexpr Index kPartialFloats = 1 << 20;
-  g.groups = most(1, least(g.x.blocks, kPartialFloats / most(1, count)));
+  // A group per block of images keeps the block's dy in the second-level cache, as long as the partial sums
+  // stay small; otherwise groups only serve to give many threads something to do.
+  constexpr Index kPartialFloats = 1 << 20, kEnoughParts = 128;
+  const Index wanted = images ? g.x.blocks : blocks_of(kEnoughParts, most(1, g.parts_per_group()));
+  g.groups = most(1, least(least(wanted, g.x.blocks), kPartialFloats / most(1, count)));
   const Scratch<float> packed_x(pool, g.x.floats, "conv2d_grad_weight");
   const Scratch<float> packed_dy(pool, g.dy.floats, "conv2d_grad_weight");
   const Scratch<float> partial(pool, g.groups > 1 ? g.groups * count : 0, "conv2d_grad_weight");
@@ -192,7 +216,8 @@ void grad_weight(Pool& pool, const Conv2d& shape, const float* x, const float* d
     else
       pack_part(dy_images, g.dy, 0, 0, part - g.x.parts(), packed_dy.data());
   });
-  for_parts(pool, g.parts(), [&](Index part) { g.part(part, packed_x.data(), packed_dy.data(), sums); });
+  for_parts(pool, g.groups * g.parts_per_group(),
+            [&](Index part) { g.part(part, packed_x.data(), packed_dy.data(), sums); });
   if (g.groups == 1) return;
   constexpr Index kPart = 1 << 14;
   for_parts(pool, blocks_of(count, kPart), [&](Index part) {

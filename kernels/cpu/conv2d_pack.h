@@ -53,7 +53,7 @@ enum class Order { channels_inside, channels_outside };
 
 /// How to pack images into planes of height x width, for outputs of out_width. channels_inside is
 /// [y][x][channel][image] (or [y][channel][x]), for sums over channels; channels_outside is
-/// [channel][y][x][image] (or [y][channel][x]), for sums over pixels.
+/// [channel][y][x][image] (or [channel][y][x]), for sums over pixels.
 Packed plan_packing(const Images& x, bool lanes_are_images, Index height, Index out_width, Index kernel_width,
                     Order order) {
   constexpr Index kLanes = Vec::kLanes;
@@ -89,16 +89,12 @@ Packed plan_packing(const Images& x, bool lanes_are_images, Index height, Index 
     p.pack_blocks = p.pack_images;
     p.column = 1;
     p.vector = kLanes;
-    p.channel = p.width;
-    if (rolling) {
-      p.block = p.pack_block = p.width;
-      p.row = p.pack_images * p.width;
-      p.floats = height * p.row;
-    } else {
-      p.row = x.channels * p.width;
-      p.block = p.pack_block = height * p.row;
-      p.floats = p.blocks * p.block;
-    }
+    const Index planes = rolling ? p.pack_images : x.channels, plane = height * p.width;
+    const bool inside = order == Order::channels_inside;
+    p.channel = inside ? p.width : plane;
+    p.row = inside ? planes * p.width : p.width;
+    p.block = p.pack_block = rolling ? p.channel : planes * plane;
+    p.floats = (rolling ? 1 : p.blocks) * planes * plane;
   }
   return p;
 }

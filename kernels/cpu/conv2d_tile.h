@@ -48,25 +48,40 @@ void sum_taps(const Packed& p, const Taps& taps, Index kernel_width, Index chann
     for (int v = 0; v < V; ++v) sums[o][v].store(out + (o * out_row + v) * Vec::kLanes);
 }
 
-/// sums[s][o] (vectors) += Σ_q x[q·step + s·column]·dy[o·dy_out + q·kLanes], for `steps` values of q.
+/// Keeps the compiler from folding the load of a vector into each of its uses: three loads for one.
+[[gnu::always_inline]] inline void keep_in_register([[maybe_unused]] Vec& x) {
+#if defined(__AVX2__)
+  asm("" : "+v"(x.v));
+#endif
+}
+
+/// sums[s][o] (vectors) += Σ_{p,q} x[p·x_row + q·step + s·column]·dy[p·dy_row + o·dy_out + q·kLanes], for
+/// `rows` values of p and `steps` values of q.
+struct PixelSum {
+  Index rows, steps, x_row, step, column, dy_row, dy_out;
+};
 template <int O, int S>
-void sum_pixels(Index steps, const float* x, Index step, Index column, const float* dy, Index dy_out,
-                float* sums) {
+void sum_pixels(const PixelSum& k, const float* x, const float* dy, float* sums) {
   constexpr int kLanes = Vec::kLanes;
   Vec sum[S][O];
 #pragma GCC unroll 3
   for (int s = 0; s < S; ++s)
 #pragma GCC unroll 8
     for (int o = 0; o < O; ++o) sum[s][o] = Vec::load(sums + (s * O + o) * kLanes);
-  for (Index q = 0; q < steps; ++q, x += step, dy += kLanes) {
-    Vec in[S];
+  const Index steps = k.steps, step = k.step, column = k.column, dy_out = k.dy_out;
+  for (Index p = 0; p < k.rows; ++p, x += k.x_row, dy += k.dy_row) {
+    const float *from = x, *slopes = dy;
+    for (Index q = 0; q < steps; ++q, from += step, slopes += kLanes) {
+      Vec in[S];
 #pragma GCC unroll 3
-    for (int s = 0; s < S; ++s) in[s] = Vec::load(x + s * column);
+      for (int s = 0; s < S; ++s) in[s] = Vec::load(from + s * column);
 #pragma GCC unroll 8
-    for (int o = 0; o < O; ++o) {
-      const Vec slope = Vec::load(dy + o * dy_out);
+      for (int o = 0; o < O; ++o) {
+        Vec slope = Vec::load(slopes + o * dy_out);
+        keep_in_register(slope);
 #pragma GCC unroll 3
-      for (int s = 0; s < S; ++s) sum[s][o] = fma(in[s], slope, sum[s][o]);
+        for (int s = 0; s < S; ++s) sum[s][o] = fma(in[s], slope, sum[s][o]);
+      }
     }
   }
 #pragma GCC unroll 3
@@ -77,7 +92,7 @@ void sum_pixels(Index steps, const float* x, Index step, Index column, const flo
 
 using SumTaps = void (*)(const Packed&, const Taps&, Index, Index, const float*, const float*, const float*,
                          float*, Index);
-using SumPixels = void (*)(Index, const float*, Index, Index, const float*, Index, float*);
+using SumPixels = void (*)(const PixelSum&, const float*, const float*, float*);
 
 template <int O>
 SumTaps sum_taps_of(int vectors) {
