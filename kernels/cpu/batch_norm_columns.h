@@ -7,7 +7,8 @@
 namespace fovea::kernels {
 namespace {
 
-constexpr int64_t kRun = 32;            // rows summed before their sum is merged
+constexpr int64_t kRun = 32;  // rows summed before their moments are merged
+constexpr int64_t kStep = 8;  // rows visited at a time by the other loops: as many streams to prefetch
 constexpr int64_t kPartChannels = 512;  // of one part; 32 rows of it and its sums fit L2
 
 /// W vectors side by side, or (kPartial, W = 1) the first `lanes` lanes of one.
@@ -45,12 +46,14 @@ void for_columns(Range channels, const F& f) {
   if (c < channels.last) f(Columns<1, true>{static_cast<int>(channels.last - c)}, c);
 }
 
-/// The same for each run of rows in turn, f(columns, first channel, rows): memory is walked in blocks of kRun
-/// rows, whose pages stay in the TLB while all columns of the part are visited.
+/// The same for each block of `step` rows in turn, f(columns, first channel, rows): whole rows of the part
+/// are read, which prefetching and the TLB like better than tall columns.
+///
+/// The bodies copy pointers and strides into locals, since vector stores may alias captured ones.
 template <class F>
-void for_runs(int64_t batch, Range channels, const F& f) {
-  for (int64_t first = 0; first < batch; first += kRun) {
-    const Range rows{first, smaller(first + kRun, batch)};
+void for_rows(int64_t batch, int64_t step, Range channels, const F& f) {
+  for (int64_t first = 0; first < batch; first += step) {
+    const Range rows{first, smaller(first + step, batch)};
     for_columns(channels, [&](auto columns, int64_t c) { f(columns, c, rows); });
   }
 }
@@ -76,68 +79,79 @@ struct PartSums {
 /// after Chan, Golub and LeVeque (1983), with means measured from the column's first value: a large common
 /// offset costs no digits.
 inline void sum_moments(const BatchNorm& s, Range channels, const float* x, PartSums& moments) {
-  for_runs(s.batch, channels, [&]<int W, bool kPartial>(Columns<W, kPartial> columns, int64_t c, Range rows) {
-    const float* row = x + rows.first * s.channels + c;
-    Vec pivot[W], sum[W], square[W];
-    for (int w = 0; w < W; ++w) pivot[w] = columns.load(row, w), sum[w] = square[w] = Vec::zero();
-    for (int64_t r = rows.first + 1; r < rows.last; ++r) {
-      row += s.channels;
-      for (int w = 0; w < W; ++w) {
-        const Vec d = columns.load(row, w) - pivot[w];
-        sum[w] = sum[w] + d;
-        square[w] = fma(d, d, square[w]);
-      }
-    }
-    const float count = static_cast<float>(rows.last - rows.first), before = static_cast<float>(rows.first);
-    const Vec inverse = Vec::all(1.0f / count), share = Vec::all(count / (before + count));
-    const Vec weight = Vec::all(before * (count / (before + count)));
-    float* const mean = moments.a + (c - channels.first);
-    float* const m2 = moments.b + (c - channels.first);
-    for (int w = 0; w < W; ++w) {
-      const Vec run_mean = fma(sum[w], inverse, pivot[w] - columns.load(x + c, w));
-      const Vec run_m2 = max(Vec::zero(), square[w] - sum[w] * sum[w] * inverse);
-      const Vec delta = run_mean - columns.load(mean, w);
-      columns.store(mean, w, fma(delta, share, columns.load(mean, w)));
-      columns.store(m2, w, columns.load(m2, w) + fma(delta * delta, weight, run_m2));
-    }
-  });
+  for_rows(s.batch, kRun, channels,
+           [&]<int W, bool kPartial>(Columns<W, kPartial> columns, int64_t c, Range rows) {
+             const int64_t stride = s.channels;
+             const float* row = x + rows.first * s.channels + c;
+             Vec pivot[W], sum[W], square[W];
+             for (int w = 0; w < W; ++w) pivot[w] = columns.load(row, w), sum[w] = square[w] = Vec::zero();
+             for (int64_t r = rows.first + 1; r < rows.last; ++r) {
+               row += stride;
+               for (int w = 0; w < W; ++w) {
+                 const Vec d = columns.load(row, w) - pivot[w];
+                 sum[w] = sum[w] + d;
+                 square[w] = fma(d, d, square[w]);
+               }
+             }
+             const float count = static_cast<float>(rows.last - rows.first),
+                         before = static_cast<float>(rows.first);
+             const Vec inverse = Vec::all(1.0f / count), share = Vec::all(count / (before + count));
+             const Vec weight = Vec::all(before * (count / (before + count)));
+             float* const mean = moments.a + (c - channels.first);
+             float* const m2 = moments.b + (c - channels.first);
+             for (int w = 0; w < W; ++w) {
+               const Vec run_mean = fma(sum[w], inverse, pivot[w] - columns.load(x + c, w));
+               const Vec run_m2 = max(Vec::zero(), square[w] - sum[w] * sum[w] * inverse);
+               const Vec delta = run_mean - columns.load(mean, w);
+               columns.store(mean, w, fma(delta, share, columns.load(mean, w)));
+               columns.store(m2, w, columns.load(m2, w) + fma(delta * delta, weight, run_m2));
+             }
+           });
 }
 
 inline void normalize_columns(const BatchNorm& s, Range channels, const Parameters& p, const float* x,
                               float* y) {
-  for_runs(s.batch, channels, [&]<int W, bool kPartial>(Columns<W, kPartial> columns, int64_t c, Range rows) {
-    Vec mean[W], scale[W], shift[W];
-    for (int w = 0; w < W; ++w) {
-      mean[w] = columns.load(p.mean + c, w);
-      scale[w] = columns.load_or(p.gamma, c, w, 1.0f) * columns.inv_sd(p, c, w);
-      shift[w] = columns.load_or(p.beta, c, w, 0.0f);
-    }
-    for (int64_t r = rows.first; r < rows.last; ++r)
-      for (int w = 0; w < W; ++w)
-        columns.store(y + r * s.channels + c, w,
-                      fma(columns.load(x + r * s.channels + c, w) - mean[w], scale[w], shift[w]));
-  });
+  for_rows(s.batch, kStep, channels,
+           [&]<int W, bool kPartial>(Columns<W, kPartial> columns, int64_t c, Range rows) {
+             Vec mean[W], scale[W], shift[W];
+             for (int w = 0; w < W; ++w) {
+               mean[w] = columns.load(p.mean + c, w);
+               scale[w] = columns.load_or(p.gamma, c, w, 1.0f) * columns.inv_sd(p, c, w);
+               shift[w] = columns.load_or(p.beta, c, w, 0.0f);
+             }
+             const int64_t stride = s.channels;
+             const float* from = x + rows.first * stride + c;
+             float* to = y + rows.first * stride + c;
+             for (int64_t r = rows.first; r < rows.last; ++r, from += stride, to += stride)
+               for (int w = 0; w < W; ++w)
+                 columns.store(to, w, fma(columns.load(from, w) - mean[w], scale[w], shift[w]));
+           });
 }
 
 /// Leaves Σdy in sums.a and Σ dy·(x - mean) in sums.b, and the gradients of gamma and beta.
 inline void sum_slopes(const BatchNorm& s, Range channels, const Parameters& p, const Gradients& g,
                        const float* x, const float* dy, PartSums& sums) {
-  for_runs(s.batch, channels, [&]<int W, bool kPartial>(Columns<W, kPartial> columns, int64_t c, Range rows) {
-    Vec mean[W], slopes[W], dot[W];
-    for (int w = 0; w < W; ++w) mean[w] = columns.load(p.mean + c, w), slopes[w] = dot[w] = Vec::zero();
-    for (int64_t r = rows.first; r < rows.last; ++r)
-      for (int w = 0; w < W; ++w) {
-        const Vec slope = columns.load(dy + r * s.channels + c, w);
-        slopes[w] = slopes[w] + slope;
-        dot[w] = fma(slope, columns.load(x + r * s.channels + c, w) - mean[w], dot[w]);
-      }
-    float* const a = sums.a + (c - channels.first);
-    float* const b = sums.b + (c - channels.first);
-    for (int w = 0; w < W; ++w) {
-      columns.store(a, w, columns.load(a, w) + slopes[w]);
-      columns.store(b, w, columns.load(b, w) + dot[w]);
-    }
-  });
+  for_rows(s.batch, kStep, channels,
+           [&]<int W, bool kPartial>(Columns<W, kPartial> columns, int64_t c, Range rows) {
+             Vec mean[W], slopes[W], dot[W];
+             for (int w = 0; w < W; ++w)
+               mean[w] = columns.load(p.mean + c, w), slopes[w] = dot[w] = Vec::zero();
+             const int64_t stride = s.channels;
+             const float* from = x + rows.first * stride + c;
+             const float* slope = dy + rows.first * stride + c;
+             for (int64_t r = rows.first; r < rows.last; ++r, from += stride, slope += stride)
+               for (int w = 0; w < W; ++w) {
+                 const Vec d = columns.load(slope, w);
+                 slopes[w] = slopes[w] + d;
+                 dot[w] = fma(d, columns.load(from, w) - mean[w], dot[w]);
+               }
+             float* const a = sums.a + (c - channels.first);
+             float* const b = sums.b + (c - channels.first);
+             for (int w = 0; w < W; ++w) {
+               columns.store(a, w, columns.load(a, w) + slopes[w]);
+               columns.store(b, w, columns.load(b, w) + dot[w]);
+             }
+           });
   for_columns(channels, [&]<int W, bool kPartial>(Columns<W, kPartial> columns, int64_t c) {
     for (int w = 0; w < W; ++w) {
       const Vec dot = columns.load(sums.b + (c - channels.first), w);
@@ -151,23 +165,28 @@ inline void sum_slopes(const BatchNorm& s, Range channels, const Parameters& p, 
 inline void slope_columns(const BatchNorm& s, Range channels, const Parameters& p, const Gradients& g,
                           const float* x, const float* dy, const PartSums& sums) {
   const Vec share = Vec::all(1.0f / static_cast<float>(s.batch));
-  for_runs(s.batch, channels, [&]<int W, bool kPartial>(Columns<W, kPartial> columns, int64_t c, Range rows) {
-    Vec mean[W], scale[W], slope[W], pull[W];
-    for (int w = 0; w < W; ++w) {
-      const Vec inv_sd = columns.inv_sd(p, c, w);
-      mean[w] = columns.load(p.mean + c, w);
-      scale[w] = columns.load_or(p.gamma, c, w, 1.0f) * inv_sd;
-      slope[w] = columns.load(sums.a + (c - channels.first), w) * share;
-      pull[w] = Vec::zero() - columns.load(sums.b + (c - channels.first), w) * share * inv_sd * inv_sd;
-    }
-    for (int64_t r = rows.first; r < rows.last; ++r)
-      for (int w = 0; w < W; ++w) {
-        const int64_t i = r * s.channels + c;
-        Vec d = columns.load(dy + i, w);
-        if (g.statistics_depend_on_x) d = fma(columns.load(x + i, w) - mean[w], pull[w], d - slope[w]);
-        columns.store(g.dx + i, w, d * scale[w]);
-      }
-  });
+  for_rows(s.batch, kStep, channels,
+           [&]<int W, bool kPartial>(Columns<W, kPartial> columns, int64_t c, Range rows) {
+             Vec mean[W], scale[W], slope[W], pull[W];
+             for (int w = 0; w < W; ++w) {
+               const Vec inv_sd = columns.inv_sd(p, c, w);
+               mean[w] = columns.load(p.mean + c, w);
+               scale[w] = columns.load_or(p.gamma, c, w, 1.0f) * inv_sd;
+               slope[w] = columns.load(sums.a + (c - channels.first), w) * share;
+               pull[w] =
+                   Vec::zero() - columns.load(sums.b + (c - channels.first), w) * share * inv_sd * inv_sd;
+             }
+             const int64_t stride = s.channels, offset = rows.first * stride + c;
+             const bool training = g.statistics_depend_on_x;
+             const float *from = x + offset, *slopes = dy + offset;
+             float* to = g.dx + offset;
+             for (int64_t r = rows.first; r < rows.last; ++r, from += stride, slopes += stride, to += stride)
+               for (int w = 0; w < W; ++w) {
+                 Vec d = columns.load(slopes, w);
+                 if (training) d = fma(columns.load(from, w) - mean[w], pull[w], d - slope[w]);
+                 columns.store(to, w, d * scale[w]);
+               }
+           });
 }
 
 }  // namespace
