@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nn/init.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "nn/batch_norm.h"
+#include "nn/conv2d.h"
+#include "nn/linear.h"
+#include "nn/sequential.h"
+#include "tests/nn/expect.h"
+
+using namespace fovea;
+using namespace fovea::test;
+
+namespace {
+
+struct Moments {
+  double mean = 0, sd = 0, largest = 0;
+};
+
+Moments moments(const nn::InitRule& rule, const Shape& shape) {
+  const Tensor x = Tensor::empty(shape, DType::f32, Device::cpu());
+  rule(x, {11, philox::stream_id("moments"), 0, nullptr});
+  Moments m;
+  const Floats values = x.to_vector<float>();
+  for (const float v : values) m.mean += static_cast<double>(v) / static_cast<double>(values.size());
+  for (const float v : values) {
+    m.sd += (static_cast<double>(v) - m.mean) * (static_cast<double>(v) - m.mean);
+    m.largest = std::max(m.largest, std::abs(static_cast<double>(v)));
+  }
+  m.sd = std::sqrt(m.sd / static_cast<double>(values.size()));
+  return m;
+}
+
+}  // namespace
+
+TEST_CASE("fans count the kernel") {
+  CHECK(nn::init::fans({5, 7}).in == 7);
+  CHECK(nn::init::fans({5, 7}).out == 5);
+  CHECK(nn::init::fans({8, 40, 15, 15}).in == 9000);
+  CHECK(nn::init::fans({8, 40, 15, 15}).out == 1800);
+  CHECK(message([] { nn::init::fans({5}); }) ==
+        "init: fan-in and fan-out need a weight [out, in, …], got shape [5]");
+}
+
+TEST_CASE("the rules have the moments they promise") {
+  const Shape shape{80, 10, 5, 5};  // 20 000 values; in 250, out 2000
+  // Standard errors at n = 20 000: mean sd/√n = 0.007·sd, sd 0.005·sd. Bounds at five of them.
+  const auto check = [&](const nn::InitRule& rule, double sd, double bound) {
+    const Moments m = moments(rule, shape);
+    CHECK(std::abs(m.mean) < 0.036 * sd);
+    CHECK(std::abs(m.sd - sd) < 0.025 * sd);
+    CHECK(m.largest <= bound * (1 + 1e-6));
+    CHECK(m.largest > 0.99 * std::min(bound, 3.0 * sd));
+  };
+  const double uniform = std::sqrt(3.0), normal = 5.8;  // of the sd; normals are cut by construction
+  const auto both = [&](const nn::InitRule& rule, double sd, double reach) { check(rule, sd, sd * reach); };
+  both(nn::init::uniform(0.3f), 0.3 / uniform, uniform);
+  both(nn::init::normal(0.05f), 0.05, normal);
+  both(nn::init::xavier_uniform(), std::sqrt(2.0 / 2250), uniform);
+  both(nn::init::xavier_normal(2.0f), 2 * std::sqrt(2.0 / 2250), normal);
+  both(nn::init::kaiming_uniform(), std::sqrt(2.0 / 250), uniform);
+  both(nn::init::kaiming_normal(), std::sqrt(2.0 / 250), normal);
+  both(nn::init::fan_in_uniform(250), 1 / std::sqrt(250.0) / uniform, uniform);
+}
+
+TEST_CASE("values depend on seed and name, not on the order of construction or the device") {
+  const Device cpu = Device::cpu(), simt = Device::simt();
+  nn::Sequential a, b, c;
+  a.add_named<nn::Linear>("first", 6, 5, cpu);
+  a.add_named<nn::Linear>("second", 6, 5, cpu);
+  b.add_named<nn::Linear>("second", 6, 5, cpu);
+  b.add_named<nn::Linear>("extra", 3, 3, cpu);
+  b.add_named<nn::Linear>("first", 6, 5, cpu);
+  c.add_named<nn::Linear>("first", 6, 5, simt);
+  for (nn::Sequential* net : {&a, &b, &c}) nn::initialize(*net, 5);
+  const auto get = [](const nn::Module& net, const char* name) {
+    return net.state().at(name).to_vector<float>();
+  };
+  CHECK(get(a, "first.weight") == get(b, "first.weight"));
+  CHECK(get(a, "second.bias") == get(b, "second.bias"));
+  CHECK(get(a, "first.weight") == get(c, "first.weight"));
+  CHECK(get(a, "first.weight") != get(a, "second.weight"));
+
+  const Floats before = get(a, "first.weight");
+  nn::initialize(a[0], 5);  // a part alone draws what the whole drew
+  CHECK(get(a, "first.weight") == before);
+  nn::initialize(a, 6);
+  CHECK(get(a, "first.weight") != before);
+}
+
+TEST_CASE("rules by role leave normalisation alone; a forgotten initialize shows as NaN") {
+  const Device device = Device::cpu();
+  nn::Sequential net;
+  net.add<nn::Conv2d>(2, 3, 3, device);
+  net.add<nn::BatchNorm>(3, device);
+  const nn::State state = net.state();
+  CHECK(std::isnan(state.at("0.weight").to_vector<float>()[0]));
+  CHECK(std::isnan(state.at("0.bias").to_vector<float>()[0]));
+  nn::initialize(net, 1, {.weights = nn::init::constant(0.25f), .biases = nn::init::constant(0.0f)});
+  CHECK(state.at("0.weight").to_vector<float>() == Floats(54, 0.25f));
+  CHECK(state.at("0.bias").to_vector<float>() == Floats(3, 0.0f));
+  CHECK(state.at("1.weight").to_vector<float>() == Floats(3, 1.0f));
+  CHECK(state.at("1.bias").to_vector<float>() == Floats(3, 0.0f));
+}
