@@ -14,7 +14,8 @@ template <class Work>
 void for_parts(int threads, int parts, const Work& work) {
   const int used = std::max(1, std::min(threads, parts));
   auto share = [&](int thread) {
-    for (int part = thread; part < parts; part += used) work(part);
+    // Neighbours in memory stay with one thread: interleaved parts would fight over cache lines at each seam.
+    for (int part = parts * thread / used; part < parts * (thread + 1) / used; ++part) work(part);
   };
   std::vector<std::jthread> others;
   others.reserve(static_cast<std::size_t>(used - 1));

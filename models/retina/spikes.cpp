@@ -73,12 +73,13 @@ std::vector<std::int32_t> spike_train(std::span<const float> drive, int cell, do
     for (int j = 0; j < 4 && bin + j < bins; ++j) {
       noise = decay * noise + kick * normal.value[j];
       since = since < kRecoveredBins - 1 ? since + 1 : since;
-      const float d = drive[static_cast<std::size_t>((bin + j) / kBinsPerFrame)];
-      const float expected =
-          scale * softplus((d + noise - threshold) * sharpness) * ready[static_cast<std::size_t>(since)];
-      // 1 − e^{−x} ≤ x: most draws need no exponential.
+      const float x =
+          (drive[static_cast<std::size_t>((bin + j) / kBinsPerFrame)] + noise - threshold) * sharpness;
+      // Nearly all draws are settled by the bounds softplus(x) < max(x, 0) + 0.7 and 1 − e^{−x} ≤ x, w ≤ 1.
       const float u = philox::uniform(word.word[j]);
-      if (u < expected && u < 1.0f - exp_negative(expected)) {
+      if (u > scale * ((x > 0.0f ? x : 0.0f) + 0.7f)) continue;
+      const float expected = scale * softplus(x) * ready[static_cast<std::size_t>(since)];
+      if (u < 1.0f - exp_negative(expected)) {
         spikes.push_back(bin + j);
         since = 0;
       }
