@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <limits>
+
+#include "autograd/op_info.h"
+#include "autograd/tape.h"
+#include "kernels/ops/matmul.h"
+
+namespace fovea {
+
+inline constexpr OpInfo matmul_info{
+    .name = "matmul", .dtypes = "f32, f64", .flops = "2·M·N·K", .bytes = "4·(M·K + K·N + M·N) in f32"};
+
+namespace matmul_detail {
+
+inline Tensor product(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
+  const Matmul shape{.m = a.size(transpose_a ? 1 : 0),
+                     .n = b.size(transpose_b ? 0 : 1),
+                     .k = a.size(transpose_a ? 0 : 1),
+                     .transpose_a = transpose_a,
+                     .transpose_b = transpose_b};
+  Tensor c = Tensor::empty({shape.m, shape.n}, a.dtype(), a.device(), "matmul");
+  on(c.queue(), [&](auto& q) { kernels::matmul(q, shape, a.dtype(), a.raw(), b.raw(), c.raw()); });
+  return c;
+}
+
+}  // namespace matmul_detail
+
+/// Matrix product: y[i, j] = Σ_k A[i, k]·B[k, j], where A is a or its transpose, B is b or its transpose.
+///
+/// a        [M, K], with transpose_a [K, M]; f32 or f64; extents below 2³¹
+/// b        [K, N], with transpose_b [N, K]; the dtype of a
+/// returns  [M, N]; zeros if K = 0
+/// keeps    a and b: dA = dy·Bᵀ, dB = Aᵀ·dy
+/// throws   ShapeError with both shapes, DTypeError, DeviceError
+/// order    deterministic; f32 sums stay in f32 on every device (no TF32)
+inline Var matmul(const Var& a, const Var& b, bool transpose_a = false, bool transpose_b = false) {
+  constexpr const char* op = "matmul";
+  if (a.value().dtype() != DType::f32) check_dtype(op, "a", a.value(), DType::f64);
+  check_dtype(op, "b", b.value(), a.value().dtype());
+  if (a.shape().rank() != 2 || b.shape().rank() != 2)
+    reject(op, "a {} and b {} must both have rank 2", a.shape(), b.shape());
+  const std::int64_t in_a = a.shape()[transpose_a ? 0 : 1], in_b = b.shape()[transpose_b ? 1 : 0];
+  if (in_a != in_b)
+    reject(op, "a {}{} and b {}{} do not fit: {} columns meet {} rows", a.shape(),
+           transpose_a ? " transposed" : "", b.shape(), transpose_b ? " transposed" : "", in_a, in_b);
+  for (const Shape& shape : {a.shape(), b.shape()})
+    for (const std::int64_t extent : shape)
+      if (extent > std::numeric_limits<std::int32_t>::max())
+        reject(op, "a {} and b {} must have extents below 2147483648", a.shape(), b.shape());
+  check_same_device(op, {a, b});
+  const Tensor left = a.value().contiguous(op), right = b.value().contiguous(op);
+  const Tensor y = matmul_detail::product(left, right, transpose_a, transpose_b);
+  return record(op, y, {a, b}, [=](const Tensor& slope, Needs needs) -> Grads {
+    using matmul_detail::product;
+    const Tensor dy = slope.contiguous(op);
+    Grads d(2);
+    if (needs[0])
+      d[0] = transpose_a ? product(right, dy, transpose_b, true) : product(dy, right, false, !transpose_b);
+    if (needs[1])
+      d[1] = transpose_b ? product(dy, left, true, transpose_a) : product(left, dy, !transpose_a, false);
+    return d;
+  });
+}
+
+}  // namespace fovea
