@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "autograd/op_info.h"
+#include "autograd/tape.h"
+#include "kernels/ops/batch_norm.h"
+
+namespace fovea {
+
+inline constexpr OpInfo batch_norm_train_info{
+    .name = "batch_norm_train", .flops = "7·N·C·S", .bytes = "8·N·C·S + 32·C"};
+inline constexpr OpInfo batch_norm_inference_info{
+    .name = "batch_norm_inference", .flops = "2·N·C·S", .bytes = "8·N·C·S + 16·C"};
+
+namespace batch_norm_detail {
+
+/// Checks what both forms share; S is the product of the extents after C.
+inline BatchNorm checked(const char* op, const Var& x, const Var& gamma, const Var& beta,
+                         const Tensor& running_mean, const Tensor& running_var, float eps) {
+  check_dtype(op, "x", x.value(), DType::f32);
+  if (x.shape().rank() < 2) reject(op, "x {} has rank {}, expected [N, C, ...]", x.shape(), x.shape().rank());
+  BatchNorm shape{.batch = x.shape()[0], .channels = x.shape()[1]};
+  for (int d = 2; d < x.shape().rank(); ++d) shape.inner *= x.shape()[d];
+  const auto per_channel = [&](const char* operand, const Tensor& t) {
+    check_dtype(op, operand, t, DType::f32);
+    if (t.shape() != Shape{shape.channels})
+      reject(op, "x {} has {} channels, {} {} expects [{}]", x.shape(), shape.channels, operand, t.shape(),
+             shape.channels);
+  };
+  if (gamma.value().defined()) per_channel("gamma", gamma.value());
+  if (beta.value().defined()) per_channel("beta", beta.value());
+  for (const auto& [operand, running] :
+       {std::pair{"running_mean", &running_mean}, {"running_var", &running_var}}) {
+    if (!running->defined())
+      reject<ValueError>(op, "{} is undefined; give it zeros or ones of [{}]", operand, shape.channels);
+    per_channel(operand, *running);
+    if (!running->is_contiguous())
+      reject<ValueError>(op, "{} {} is a strided view; give it contiguous", operand, running->shape());
+  }
+  check_same_device(op, {x, gamma, beta, running_mean, running_var});
+  if (!(eps > 0.0f)) reject<ValueError>(op, "eps is {}, expected more than 0", eps);
+  return shape;
+}
+
+inline float* data_or_null(const Tensor& t) { return t.defined() ? t.data() : nullptr; }
+inline Tensor contiguous_or_undefined(const char* op, const Var& v) {
+  return v.value().defined() ? v.value().contiguous(op) : Tensor();
+}
+inline Tensor wanted(bool is_wanted, const Shape& shape, const Tensor& like, const char* op) {
+  return is_wanted ? Tensor::empty(shape, DType::f32, like.device(), op) : Tensor();
+}
+
+}  // namespace batch_norm_detail
+
+/// Batch normalisation with the statistics of this batch, per channel over N and the S positions that follow:
+/// y = gamma·(x - mean)/√(var + eps) + beta, var biased (Σ(x - mean)²/M, M = N·S).
+/// For statistics per unit flatten x to [N, C·H·W].
+///
+/// x             [N, C, ...] float32, any layout, at least one element
+/// gamma, beta   [C] float32, or Var() for 1 and 0
+/// running_mean, running_var  [C] float32, contiguous, changed in place: r ← (1 - momentum)·r +
+/// momentum·batch,
+///               the batch's variance unbiased here (M - 1; for M = 1 the biased one, 0)
+/// eps           > 0, in units of x²; Deep Retina 1e-3
+/// momentum      0..1, share of the new batch (Keras calls 1 - momentum by that name); Deep Retina 0.01
+/// returns       [N, C, ...] contiguous. With M = 1 or constant input, y = beta
+/// keeps         x, mean and 1/sd: dx = gamma/sd·(dy - Σdy/M - x̂·Σ(dy·x̂)/M), dgamma = Σdy·x̂, dbeta = Σdy
+/// throws        ShapeError, DTypeError, DeviceError, ValueError (undefined or strided running values, eps,
+///               momentum)
+/// order         deterministic: same input, device and build give the same bits
+/// source        Ioffe and Szegedy 2015, Batch Normalization, Algorithm 1
+inline Var batch_norm_train(const Var& x, const Var& gamma, const Var& beta, const Tensor& running_mean,
+                            const Tensor& running_var, float eps = 1e-3f, float momentum = 0.01f) {
+  using namespace batch_norm_detail;
+  constexpr const char* op = "batch_norm_train";
+  const BatchNorm shape = checked(op, x, gamma, beta, running_mean, running_var, eps);
+  if (!(momentum >= 0.0f && momentum <= 1.0f))
+    reject<ValueError>(op, "momentum is {}, expected 0..1", momentum);
+  if (shape.count() == 0) reject(op, "x {} is empty and has no statistics", x.shape());
+  const Tensor in = x.value().contiguous(op);
+  const Tensor scale = contiguous_or_undefined(op, gamma), shift = contiguous_or_undefined(op, beta);
+  Tensor y = Tensor::empty(x.shape(), DType::f32, x.device(), op);
+  const Tensor mean = Tensor::empty({shape.channels}, DType::f32, x.device(), op);
+  const Tensor inv_sd = Tensor::empty_like(mean, op);
+  on(x.queue(), [&](auto& q) {
+    kernels::batch_norm_train(q, shape, eps, momentum, in.data(), data_or_null(scale), data_or_null(shift),
+                              running_mean.data(), running_var.data(), y.data(), mean.data(), inv_sd.data());
+  });
+  return record(op, y, {x, gamma, beta}, [=](const Tensor& dy, Needs needs) -> Grads {
+    const Tensor slope = dy.contiguous(op);
+    const Tensor dx = wanted(needs[0], in.shape(), in, op), dgamma = wanted(needs[1], mean.shape(), in, op),
+                 dbeta = wanted(needs[2], mean.shape(), in, op);
+    on(in.queue(), [&](auto& q) {
+      kernels::batch_norm_train_grad(q, shape, in.data(), data_or_null(scale), mean.data(), inv_sd.data(),
+                                     slope.data(), data_or_null(dx), data_or_null(dgamma),
+                                     data_or_null(dbeta));
+    });
+    return {dx, dgamma, dbeta};
+  });
+}
+
+/// Batch normalisation with stored statistics: y = gamma·(x - running_mean)/√(running_var + eps) + beta.
+///
+/// x             [N, C, ...] float32, any layout; may be empty
+/// gamma, beta   [C] float32, or Var() for 1 and 0
+/// running_mean, running_var  [C] float32, contiguous; constants, not changed here
+/// eps           > 0, in units of x²
+/// returns       [N, C, ...] contiguous
+/// keeps         x and copies of the running values, which a later training step may change in place:
+///               dx = dy·gamma/√(running_var + eps), dgamma = Σdy·x̂, dbeta = Σdy
+/// throws        ShapeError, DTypeError, DeviceError, ValueError (undefined or strided running values, eps)
+/// order         deterministic: same input, device and build give the same bits
+/// source        Ioffe and Szegedy 2015, Batch Normalization, Algorithm 2
+inline Var batch_norm_inference(const Var& x, const Var& gamma, const Var& beta, const Tensor& running_mean,
+                                const Tensor& running_var, float eps = 1e-3f) {
+  using namespace batch_norm_detail;
+  constexpr const char* op = "batch_norm_inference";
+  const BatchNorm shape = checked(op, x, gamma, beta, running_mean, running_var, eps);
+  const Tensor in = x.value().contiguous(op);
+  const Tensor scale = contiguous_or_undefined(op, gamma), shift = contiguous_or_undefined(op, beta);
+  Tensor y = Tensor::empty(x.shape(), DType::f32, x.device(), op);
+  on(x.queue(), [&](auto& q) {
+    kernels::batch_norm_inference(q, shape, eps, in.data(), data_or_null(scale), data_or_null(shift),
+                                  running_mean.data(), running_var.data(), y.data());
+  });
+  if (!x.needs_grad() && !gamma.needs_grad() && !beta.needs_grad())
+    return record(op, y, {x, gamma, beta}, {});
+  const Tensor mean = running_mean.clone(op), variance = running_var.clone(op);
+  return record(op, y, {x, gamma, beta}, [=](const Tensor& dy, Needs needs) -> Grads {
+    const Tensor slope = dy.contiguous(op);
+    const Tensor dx = wanted(needs[0], in.shape(), in, op), dgamma = wanted(needs[1], mean.shape(), in, op),
+                 dbeta = wanted(needs[2], mean.shape(), in, op);
+    on(in.queue(), [&](auto& q) {
+      kernels::batch_norm_inference_grad(q, shape, eps, in.data(), data_or_null(scale), mean.data(),
+                                         variance.data(), slope.data(), data_or_null(dx),
+                                         data_or_null(dgamma), data_or_null(dbeta));
+    });
+    return {dx, dgamma, dbeta};
+  });
+}
+
+}  // namespace fovea
