@@ -225,10 +225,10 @@ TEST_CASE("a small network learns ten samples, the same way each time") {
     }
     return losses;
   };
-  const Floats losses = train(Device::cpu({.threads = 1}), 500);
+  const Floats losses = train(Device::cpu({.threads = 1, .isa = {}}), 500);
   CHECK(losses.front() > 0.5f);
   CHECK(losses.back() < 0.05f * losses.front());
-  CHECK(train(Device::cpu({.threads = 2}), 500) == losses);
+  CHECK(train(Device::cpu({.threads = 2, .isa = {}}), 500) == losses);
   const Floats emulated = train(Device::simt(), 20);
   // Order of summation differs between the devices: equal to rounding that twenty steps carry along.
   for (std::size_t i = 0; i < emulated.size(); ++i)
