@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/retina/photographs.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <string>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/retina/stimuli.h"
 
+#include <algorithm>
 #include <cmath>
 #include <stdexcept>
 #include <string>
