@@ -92,12 +92,11 @@ TEST_CASE("bf16 rounds to nearest even and keeps NaN and infinity") {
                                 1.0f + 0x1p-7f,
                                 -1.0f,
                                 std::numeric_limits<float>::infinity(),
-                                std::numeric_limits<float>::infinity(),
-                                0x1p-133f * 0.0f};
+                                std::numeric_limits<float>::infinity()};
   for (const Device& device : every_device()) {
     CAPTURE(device.description());
     const auto y = Tensor::from(x, {7}, device).to(DType::bf16).to(DType::f32).to_vector<float>();
-    for (std::size_t i = 0; i + 1 < want.size(); ++i) CHECK(y[i] == want[i]);
+    for (std::size_t i = 0; i < want.size(); ++i) CHECK(y[i] == want[i]);
     CHECK(std::abs(y[6] - x[6]) <= 0x1p-134f);  // subnormals have the same absolute spacing
     const Tensor nan = Tensor::full({3}, std::nan(""), DType::f32, device).to(DType::bf16);
     for (const float v : nan.to_vector<float>()) CHECK(std::isnan(v));

@@ -101,7 +101,7 @@ TEST_CASE("bulk numbers have equal bits on all instruction sets and thread count
     CHECK(bits[i] == philox::normal_at(key, i));
 }
 
-TEST_CASE("a batch of normals starts where the block index passes 32 bits") {
+TEST_CASE("block numbers beyond 32 bits enter the counter") {
   const Key key{1, 2, 3};
   const std::uint64_t index = (std::uint64_t{1} << 34) + 1;  // block 2^32
   CHECK(philox::normal_at(key, index) != philox::normal_at(key, 1));
