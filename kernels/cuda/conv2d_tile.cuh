@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/cuda/access.cuh"
+#include "kernels/simt/simt.h"
+
+/// What the convolution kernels share: the register tile and how a piece of a plane gets into shared memory.
+///
+/// Note [Sliding rows]: all three passes are Σ_i a(i + j)·b(i, o) for kSlide neighbouring rows j and kOut
+/// channels o: outputs against taps in the forward pass, taps against outputs in the weight gradient. A
+/// thread keeps the kSlide·kOut sums in registers and walks down a column: each step loads one new row value
+/// (lanes hold neighbouring columns, so all banks are used) and kOut values that are equal in all lanes (two
+/// 16-byte broadcasts), for 32 multiply-adds. Three shared loads per 32 multiply-adds keep that port at 3/8
+/// of its rate, and 32 of 35 issued instructions are multiply-adds.
+namespace fovea::gpu {
+
+constexpr int kOut = 8;
+constexpr int kSlide = 4;
+constexpr int kSharedFloats = 10 * 1024;  // of a stage: 40 KiB, so that an sm_90 multiprocessor holds five
+
+constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
+constexpr int smaller(int a, int b) { return a < b ? a : b; }
+constexpr int larger(int a, int b) { return a > b ? a : b; }
+
+/// Row pitch ≥ width of a plane in shared memory. A warp covers `span` columns of one group of kSlide rows
+/// and goes on in the next; the pitch makes the next group begin, modulo the 32 banks, just behind the last
+/// column.
+constexpr int conflict_free_pitch(int width, int span) {
+  int best = width;
+  for (int pitch = width; pitch < width + 8; ++pitch)
+    if ((kSlide * pitch - span) % 32 + (kSlide * pitch < span ? 32 : 0) <
+        (kSlide * best - span) % 32 + (kSlide * best < span ? 32 : 0))
+      best = pitch;
+  return best;
+}
+
+/// Planes of one image, any channel stride.
+struct Planes {
+  const float* data;
+  std::int64_t channel_stride;
+  int height, width;
+};
+
+/// Copies `channels` pieces of rows x columns whose corner is (top, left) to to[channel][row][column] with
+/// the given pitch, zeros outside of the planes. All threads of the block call it; no barrier inside.
+__device__ __forceinline__ void stage_planes(const Planes& x, int channels, int top, int left, int rows,
+                                             int columns, int pitch, float* to) {
+  const int plane = rows * columns;
+  for (int i = static_cast<int>(threadIdx.x); i < channels * plane; i += static_cast<int>(blockDim.x)) {
+    const int c = i / plane, at = i - c * plane, row = at / columns, column = at - row * columns;
+    const int in_row = top + row, in_column = left + column;
+    float value = 0.0f;
+    if (in_row >= 0 && in_row < x.height && in_column >= 0 && in_column < x.width)
+      value = x.data[c * x.channel_stride + in_row * x.width + in_column];
+    to[(c * rows + row) * pitch + column] = value;
+  }
+}
+
+/// sums[j][o] += Σ_i a[(i + j)·pitch]·b[i·step + o] for `count` values of i; b is aligned to 16 bytes.
+__device__ __forceinline__ void slide(int count, const float* a, int pitch, const float* b, int step,
+                                      float (&sums)[kSlide][kOut]) {
+  float window[kSlide];
+  for (int j = 0; j + 1 < kSlide; ++j) window[j + 1] = a[j * pitch];
+  a += (kSlide - 1) * pitch;
+  for (int i = 0; i < count; ++i, a += pitch, b += step) {
+    for (int j = 0; j + 1 < kSlide; ++j) window[j] = window[j + 1];
+    window[kSlide - 1] = *a;
+    const Pack<float, 4> low = load_pack<4>(b, 0), high = load_pack<4>(b, 1);
+    for (int j = 0; j < kSlide; ++j)
+      for (int o = 0; o < 4; ++o) {
+        sums[j][o] += window[j] * low[o];
+        sums[j][o + 4] += window[j] * high[o];
+      }
+  }
+}
+
+}  // namespace fovea::gpu
