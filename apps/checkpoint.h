@@ -11,8 +11,8 @@
 namespace fovea::apps {
 
 /// Writes a checkpoint of the run and reads it back before it takes its place. Names:
-///   model.<parameter or buffer>   optim.steps, optim.moment1.<parameter>, …   train.step, .epoch, .batch, .best
-///   plateau.<field>               norm.mean, norm.sd of the stimulus
+///   model.<parameter or buffer>   optim.steps, optim.moment1.<parameter>, …   train.step, .epoch, .batch,
+///   .best plateau.<field>               norm.mean, norm.sd of the stimulus
 void save_checkpoint(RunFolder& run, std::int64_t step, const nn::State& state, bool best);
 
 /// throws IoError if the file is damaged or no checkpoint

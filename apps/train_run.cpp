@@ -29,7 +29,8 @@ using Clock = std::chrono::steady_clock;
 nn::Optimizer make_optimizer(const Config& config, const nn::Module& module) {
   const nn::Role weights[] = {nn::Role::weight};
   const nn::Role others[] = {nn::Role::bias, nn::Role::scale, nn::Role::shift};
-  std::vector<nn::ParameterGroup> groups{nn::parameters_of(module, weights, config.real("optim.weight_decay"))};
+  std::vector<nn::ParameterGroup> groups{
+      nn::parameters_of(module, weights, config.real("optim.weight_decay"))};
   if (nn::ParameterGroup rest = nn::parameters_of(module, others); !rest.parameters.empty())
     groups.push_back(std::move(rest));
   const double lr = config.real("optim.lr");
@@ -51,17 +52,19 @@ class Trainer {
         data_(load_retina_data(config_)),
         model_(make_retina_model(config_, data_.train.cells(), device_)),
         optimizer_(make_optimizer(config_, *model_.module)),
-        plateau_(config_.real("optim.lr"), {.mode = nn::PlateauMode::max,
-                                            .factor = config_.real("optim.plateau_factor"),
-                                            .patience = std::max<std::int64_t>(config_.integer("optim.plateau_patience"), 0),
-                                            .threshold = 0.01}),
+        plateau_(config_.real("optim.lr"),
+                 {.mode = nn::PlateauMode::max,
+                  .factor = config_.real("optim.plateau_factor"),
+                  .patience = std::max<std::int64_t>(config_.integer("optim.plateau_patience"), 0),
+                  .threshold = 0.01}),
         loader_(data_.train,
                 {.batch = config_.integer("train.batch"),
                  .shuffle = true,
                  .drop_last = true,
                  .seed = static_cast<std::uint64_t>(config_.integer("train.seed"))},
                 device_) {
-    if (!(eval_device_ == device_)) eval_model_ = make_retina_model(config_, data_.train.cells(), eval_device_);
+    if (!(eval_device_ == device_))
+      eval_model_ = make_retina_model(config_, data_.train.cells(), eval_device_);
     total_steps_ = config_.integer("train.steps");
     const std::int64_t by_epochs = config_.integer("train.epochs") * loader_.batches_per_epoch();
     if (total_steps_ == 0 || (by_epochs > 0 && by_epochs < total_steps_)) total_steps_ = by_epochs;
@@ -86,7 +89,8 @@ class Trainer {
       progress.step(step_, loss);
       if (step_ % log_every == 0 || last) log(loss);
       if (last || (eval_every > 0 && step_ % eval_every == 0)) evaluate(progress);
-      if (last || is_best_ || stop.requested() || (checkpoint_every > 0 && step_ % checkpoint_every == 0)) save();
+      if (last || is_best_ || stop.requested() || (checkpoint_every > 0 && step_ % checkpoint_every == 0))
+        save();
     }
     progress.finish();
     if (stop.requested() && step_ < total_steps_) {
@@ -101,9 +105,9 @@ class Trainer {
  private:
   void describe(Progress& progress) {
     progress.note(fmt::format("{}, {} parameters, {} windows of {} cells, {} steps of {} on {}",
-                              config_.text("model.name"), model_.module->parameter_count(), data_.train.size(),
-                              data_.train.cells(), total_steps_, config_.integer("train.batch"),
-                              device_.description()));
+                              config_.text("model.name"), model_.module->parameter_count(),
+                              data_.train.size(), data_.train.cells(), total_steps_,
+                              config_.integer("train.batch"), device_.description()));
   }
 
   /// Forward, loss, backward, update. Nothing in here reads a value back from the device.
@@ -128,8 +132,8 @@ class Trainer {
 
   double finite(double loss) const {
     if (std::isfinite(loss)) return loss;
-    throw IoError(fmt::format("the loss became {} at step {}; the last checkpoint is kept. Try a smaller optim.lr",
-                              loss, step_));
+    throw IoError(fmt::format(
+        "the loss became {} at step {}; the last checkpoint is kept. Try a smaller optim.lr", loss, step_));
   }
 
   void log(double loss) { run_.metrics().append(step_, {{"loss", loss}, {"lr", optimizer_.lr()}}); }
@@ -141,7 +145,8 @@ class Trainer {
   }
 
   void evaluate(Progress& progress) {
-    const retina::Predictions held_out = retina::predict(model_for_evaluation(), data_.validation, eval_device_);
+    const retina::Predictions held_out =
+        retina::predict(model_for_evaluation(), data_.validation, eval_device_);
     const RetinaScores scores = score(held_out.rate, held_out.target);
     const double r = scores.pearson.mean;
     if (config_.integer("optim.plateau_patience") >= 0) plateau_.step(r);

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "apps/retina_task.h"
+#include "models/retina/predict.h"
+
+namespace fovea::apps {
+
+/// Writes report.json and report.html of a finished run.
+///
+/// model  the tested weights; test  what it predicts for the repeated movie
+void write_retina_report(const std::filesystem::path& run, const Config& config, const RetinaData& data,
+                         RetinaModel& model, const retina::Predictions& test);
+
+/// Per cell and mean, beside the ceiling; for a terminal.
+std::string scores_table(const RetinaData& data, const RetinaScores& scores);
+
+/// "cell 3, slow OFF"
+std::string cell_name(const RetinaData& data, std::size_t cell);
+
+}  // namespace fovea::apps
