@@ -184,10 +184,10 @@ TEST_CASE("batch norm whitens a batch per channel or per unit, and keeps running
 
 TEST_CASE("after eval batch norm uses its running values and leaves them alone") {
   const Device device = Device::cpu();
-  nn::BatchNorm norm(2, device, {.eps = 0.0f});
+  nn::BatchNorm norm(2, device, {.eps = 1.0f});
   nn::initialize(norm, 0);
   norm.running_mean.copy_from(floats({1, 2}, {2}, device));
-  norm.running_var.copy_from(floats({4, 16}, {2}, device));
+  norm.running_var.copy_from(floats({3, 15}, {2}, device));  // with eps, sd of 2 and 4
   norm.weight.value.copy_from(floats({2, -4}, {2}, device));
   norm.bias.value.copy_from(floats({10, 20}, {2}, device));
   norm.eval();
@@ -195,7 +195,7 @@ TEST_CASE("after eval batch norm uses its running values and leaves them alone")
   CHECK(norm(x).value().to_vector<float>() == Floats{12, 16, 10, 20});
   CHECK(norm.running_mean.to_vector<float>() == Floats{1, 2});
 
-  nn::BatchNorm absolute(2, device, {.eps = 0.0f, .absolute_scale = true});
+  nn::BatchNorm absolute(2, device, {.eps = 1.0f, .absolute_scale = true});
   absolute.load_state(norm.state());
   absolute.eval();
   CHECK(absolute(x).value().to_vector<float>() == Floats{12, 24, 10, 20});
@@ -204,7 +204,7 @@ TEST_CASE("after eval batch norm uses its running values and leaves them alone")
   CHECK(absolute.weight.grad.to_vector<float>() == Floats{1, -1});  // Σ(x - mean)/sd, with the sign of weight
   CHECK(absolute.bias.grad.to_vector<float>() == Floats{2, 2});
 
-  nn::BatchNorm plain(2, device, {.eps = 0.0f, .affine = false});
+  nn::BatchNorm plain(2, device, {.eps = 1.0f, .affine = false});
   CHECK(plain.parameter_count() == 0);
   plain.running_mean.copy_from(norm.running_mean);
   plain.running_var.copy_from(norm.running_var);

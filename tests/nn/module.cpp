@@ -38,6 +38,17 @@ class Net final : public nn::Module {
   nn::Flatten flatten_;
 };
 
+/// x + a + b: both parameters get the very gradient of the sum.
+class Pair final : public nn::Module {
+ public:
+  explicit Pair(const Device& device) {
+    add_parameter("a", a, nn::Role::shift, {2}, device, nn::init::constant(0.0f));
+    add_parameter("b", b, nn::Role::shift, {2}, device, nn::init::constant(0.0f));
+  }
+  Var forward(const Var& x) override { return add(add(x, on_tape(a, x)), on_tape(b, x)); }
+  nn::Parameter a, b;
+};
+
 /// One number, used twice in forward.
 class Twice final : public nn::Module {
  public:
@@ -192,6 +203,18 @@ TEST_CASE("gradients reach a parameter that is used twice as one leaf, and stop 
     CHECK(twice(x).tape() == nullptr);
     CHECK(twice(x).value().to_vector<float>() == Floats{9, 18});
   }
+}
+
+TEST_CASE("gradients of two parameters never share memory") {
+  const Device device = Device::cpu();
+  Pair pair(device);
+  nn::initialize(pair, 0);
+  for (int pass = 0; pass < 2; ++pass) {
+    Tape tape;
+    tape.backward(sum(pair(tape.input(Tensor::zeros({2}, DType::f32, device)))));
+  }
+  CHECK(pair.a.grad.to_vector<float>() == Floats{2, 2});  // added up over two passes, each on its own
+  CHECK(pair.b.grad.to_vector<float>() == Floats{2, 2});
 }
 
 TEST_CASE("a model moves between devices") {
