@@ -105,7 +105,9 @@ void Tape::backward(std::span<const Root> roots, bool keep) {
     const Tensor& gradient = grads_[static_cast<std::size_t>(id)];
     if (grad == nullptr || !gradient.defined()) continue;
     if (!grad->defined()) {
-      *grad = gradient.contiguous("gradient");
+      // A later pass adds into it, so it must not be a view of another gradient or of a seed.
+      *grad = owned_[static_cast<std::size_t>(id)] != 0 ? gradient.contiguous("gradient")
+                                                        : gradient.clone("gradient");
     } else {
       const Tensor added = gradient.contiguous("gradient");
       on(grad->queue(),
