@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/atomic_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include "tensor/errors.h"
+
+namespace fovea::apps {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::string_view kTemporary = ".tmp-";
+
+[[noreturn]] void fail(const fs::path& path, std::string_view what, int error) {
+  const char* hint = error == ENOSPC || error == EDQUOT ? "; free some space or choose another folder"
+                     : error == EACCES || error == EPERM || error == EROFS
+                         ? "; choose a folder you may write to"
+                         : "";
+  throw IoError(fmt::format("{}: cannot {}: {}{}", path.string(), what, std::strerror(error), hint));
+}
+
+class File {
+ public:
+  File(const fs::path& path, int flags, std::string_view what)
+      : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0666)) {
+    if (fd_ < 0) fail(path, what, errno);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  ~File() { ::close(fd_); }
+  int fd() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+/// Removes the temporary file unless it was renamed away.
+class Temporary {
+ public:
+  explicit Temporary(const fs::path& target)
+      : path_(target.parent_path() /
+              fmt::format("{}{}-{}", kTemporary, ::getpid(), target.filename().string())) {}
+  Temporary(const Temporary&) = delete;
+  Temporary& operator=(const Temporary&) = delete;
+  ~Temporary() { ::unlink(path_.c_str()); }  // fails, rightly, after the rename
+  const fs::path& path() const { return path_; }
+
+  void rename_to(const fs::path& target) const {
+    if (::rename(path_.c_str(), target.c_str()) != 0) fail(target, "replace the file", errno);
+    const fs::path folder = target.parent_path().empty() ? fs::path(".") : target.parent_path();
+    const File handle(folder, O_RDONLY | O_DIRECTORY, "open the folder");
+    // Some network file systems know no fsync of a folder (EINVAL); the rename stands all the same.
+    if (::fsync(handle.fd()) != 0 && errno != EINVAL) fail(folder, "flush the folder", errno);
+  }
+
+ private:
+  fs::path path_;
+};
+
+std::uint64_t checksum(int fd, const fs::path& path) {
+  std::uint64_t hash = 14695981039346656037ull;
+  std::vector<unsigned char> block(1 << 20);
+  off_t at = 0;
+  while (true) {
+    const ssize_t count = ::pread(fd, block.data(), block.size(), at);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail(path, "read", errno);
+    if (count == 0) return hash;
+    for (ssize_t i = 0; i < count; ++i) hash = (hash ^ block[static_cast<std::size_t>(i)]) * 1099511628211ull;
+    at += count;
+  }
+}
+
+}  // namespace
+
+void replace_file(const fs::path& target, const std::function<void(const fs::path&)>& write) {
+  const Temporary temporary(target);
+  write(temporary.path());
+  {
+    const File file(temporary.path(), O_RDONLY, "read back");
+    const std::uint64_t written = checksum(file.fd(), temporary.path());
+    if (::fsync(file.fd()) != 0) fail(target, "write to the disk", errno);
+    // The second reading must come from the disk, not from the cache that the first one filled.
+    ::posix_fadvise(file.fd(), 0, 0, POSIX_FADV_DONTNEED);
+    if (checksum(file.fd(), temporary.path()) != written)
+      throw IoError(fmt::format("{}: the disk gave back other bytes than were written", target.string()));
+  }
+  temporary.rename_to(target);
+}
+
+void replace_file(const fs::path& target, std::string_view content) {
+  replace_file(target, [content](const fs::path& path) {
+    const File file(path, O_WRONLY | O_CREAT | O_TRUNC, "write");
+    std::size_t done = 0;
+    while (done < content.size()) {
+      const ssize_t count = ::write(file.fd(), content.data() + done, content.size() - done);
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) fail(path, "write", errno);
+      done += static_cast<std::size_t>(count);
+    }
+  });
+}
+
+void replace_link(const fs::path& link, const fs::path& content) {
+  const Temporary temporary(link);
+  ::unlink(temporary.path().c_str());
+  if (::symlink(content.c_str(), temporary.path().c_str()) != 0) fail(link, "make the link", errno);
+  temporary.rename_to(link);
+}
+
+void remove_temporary_files(const fs::path& folder) {
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored))
+    if (entry.path().filename().string().starts_with(kTemporary)) fs::remove(entry.path(), ignored);
+}
+
+std::string read_file(const fs::path& path) {
+  if (std::error_code ignored; fs::is_directory(path, ignored)) fail(path, "read", EISDIR);
+  const File file(path, O_RDONLY, "read");
+  std::string text;
+  char block[65536];
+  while (true) {
+    const ssize_t count = ::read(file.fd(), block, sizeof block);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail(path, "read", errno);
+    if (count == 0) return text;
+    text.append(block, static_cast<std::size_t>(count));
+  }
+}
+
+std::uint64_t file_checksum(const fs::path& path) {
+  const File file(path, O_RDONLY, "read");
+  return checksum(file.fd(), path);
+}
+
+void make_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) fail(folder, "make the folder", error.value());
+  if (!fs::is_directory(folder, error)) fail(folder, "make the folder", ENOTDIR);
+}
+
+}  // namespace fovea::apps

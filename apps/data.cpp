@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/data.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <memory>
+
+#include "apps/cli.h"
+#include "apps/exit_code.h"
+#include "apps/names.h"
+
+namespace fovea::apps {
+namespace {
+
+std::string data_sets_text() {
+  std::string text = "Data sets:\n";
+  for (const DataSetEntry& entry : data_set_list())
+    text += fmt::format("  {}: {}\n", entry.name, entry.summary);
+  return text + "  or the path of a recording (HDF5, the labs' layout)\n";
+}
+
+int run_data(const DataRequest& request) {
+  if (request.name.empty()) {
+    fmt::print("{}", data_sets_text());
+    return kDone;
+  }
+  std::vector<std::string> names;
+  for (const DataSetEntry& entry : data_set_list()) names.push_back(entry.name);
+  const bool known = std::find(names.begin(), names.end(), request.name) != names.end();
+  if (!known && !std::filesystem::exists(request.name))
+    throw UsageError(fmt::format("'{}' is neither a data set nor a file{} ('fovea data' lists the names)",
+                                 request.name, did_you_mean(request.name, names)));
+  return make_data(request);
+}
+
+}  // namespace
+
+const std::vector<DataSetEntry>& data_set_list() {
+  static const std::vector<DataSetEntry> entries{
+      {"retina-natural", "simulated retina of 8 cells that watches natural scenes"},
+      {"retina-noise", "the same retina under white noise"},
+  };
+  return entries;
+}
+
+void register_data(CLI::App& program, Action& action) {
+  const auto request = std::make_shared<DataRequest>();
+  CLI::App* command = program.add_subcommand("data", "Make, convert or describe a data set");
+  command->add_option("NAME", request->name, "A name or a path; without one, lists the names");
+  command->add_option("--out", request->out, "Write it to this file (HDF5)");
+  command
+      ->add_option("--minutes", request->minutes, "Length of a generated recording; 0: as long as it comes")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--seed", request->seed, "Seed of a generated recording")->capture_default_str();
+  command->add_flag("--json", request->json, "Describe it as one JSON object on stdout");
+  command->footer(data_sets_text());
+  command->callback([request, &action] { action = [request] { return run_data(*request); }; });
+}
+
+}  // namespace fovea::apps

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/model_list.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "apps/names.h"
+
+namespace fovea::apps {
+namespace {
+
+using Integers = std::vector<std::int64_t>;
+
+ModelEntry deep_retina() {
+  return {
+      .name = "deep_retina",
+      .summary = "two convolutions and a dense readout from 400 ms of stimulus to firing rates",
+      .keys =
+          {
+              {"model.history", std::int64_t{40}, "stimulus frames of 10 ms that a response sees", 1, 1000},
+              {"model.channels", Integers{8, 8}, "filters of the two convolutions", 1, 4096},
+              {"model.kernels", Integers{15, 11}, "side lengths of their filters, pixels", 1, 255},
+              {.name = "model.norm",
+               .default_value = "unit",
+               .doc = "batch normalisation after a convolution: per unit, per channel, or none",
+               .choices = {"unit", "channel", "none"}},
+              {"model.noise", 0.05, "SD of the Gaussian noise before each ReLU, in training only", 0, 10},
+              {"model.activity_l1", 0.0, "penalty on the mean predicted rate", 0, 1e3},
+          },
+      .presets =
+          {
+              {"demo",
+               "minutes on two CPU cores, on the simulated retina",
+               {{"model.channels", Integers{4, 4}}, {"train.epochs", std::int64_t{2}}}},
+              {"bn_cnn", "the batch-normalised network of Maheswaranathan et al. 2023", {}},
+              {"nips2016",
+               "the network of McIntosh et al. 2016",
+               {{"model.channels", Integers{16, 8}},
+                {"model.kernels", Integers{15, 9}},
+                {"model.norm", std::string("none")},
+                {"model.noise", 0.1},
+                {"optim.weight_decay", 1e-3}}},
+          },
+  };
+}
+
+ModelEntry ln() {
+  return {
+      .name = "ln",
+      .summary = "one linear filter and one nonlinearity a cell: the baseline",
+      .keys = {{"model.history", std::int64_t{40}, "stimulus frames of 10 ms that a response sees", 1, 1000}},
+      .presets = {},
+  };
+}
+
+}  // namespace
+
+const std::vector<ModelEntry>& model_list() {
+  static const std::vector<ModelEntry> models{deep_retina(), ln()};
+  return models;
+}
+
+const ModelEntry& find_model(std::string_view name) {
+  std::vector<std::string> names;
+  for (const ModelEntry& model : model_list()) {
+    if (model.name == name) return model;
+    names.push_back(model.name);
+  }
+  throw UsageError(fmt::format("unknown model '{}'{} (there are: {})", name, did_you_mean(name, names),
+                               fmt::join(names, ", ")));
+}
+
+const Preset& find_preset(const ModelEntry& model, std::string_view name) {
+  std::vector<std::string> names;
+  for (const Preset& preset : model.presets) {
+    if (preset.name == name) return preset;
+    names.push_back(preset.name);
+  }
+  if (names.empty()) throw UsageError(fmt::format("--preset {}: {} has no presets", name, model.name));
+  throw UsageError(fmt::format("--preset {}: {} has no such preset{} (it has: {})", name, model.name,
+                               did_you_mean(name, names), fmt::join(names, ", ")));
+}
+
+Config default_config(const ModelEntry& model) {
+  std::vector<Key> keys{
+      {.name = "model.name", .default_value = model.name, .doc = "which model", .choices = {model.name}}};
+  for (const Key& key : model.keys) keys.push_back(key);
+  for (const Key& key : shared_keys()) keys.push_back(key);
+  return Config(std::move(keys));
+}
+
+}  // namespace fovea::apps

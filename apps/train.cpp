@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/train.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+
+#include "apps/cli.h"
+#include "apps/model_list.h"
+#include "apps/names.h"
+
+namespace fovea::apps {
+namespace {
+
+/// What a folder's config.toml decides, and what the command line said otherwise and in vain.
+void lay_saved_over(Config& config, const std::filesystem::path& saved_path,
+                    std::vector<std::string>& notes) {
+  const Config wanted = config;
+  config.load_toml(saved_path);
+  for (const Key& key : config.keys()) {
+    if (wanted.origin(key.name) == "default" || wanted.value(key.name) == config.value(key.name)) continue;
+    notes.push_back(fmt::format("the resumed run keeps {} = {}, not {} of {} (--set changes it)", key.name,
+                                to_toml(config.value(key.name)), to_toml(wanted.value(key.name)),
+                                wanted.origin(key.name)));
+  }
+}
+
+std::string models_text() {
+  std::string text = "Models and their presets:\n";
+  for (const ModelEntry& model : model_list()) {
+    text += fmt::format("  {}: {}\n", model.name, model.summary);
+    for (const Preset& preset : model.presets)
+      text += fmt::format("    {}: {}\n", preset.name, preset.summary);
+  }
+  return text + "\nKeys for --set and --config, with their defaults (--keys shows a model's own):\n" +
+         describe_keys(shared_keys());
+}
+
+int list_keys(const std::string& model) {
+  fmt::print("{}", describe_keys(default_config(find_model(model)).keys()));
+  return kDone;
+}
+
+int run_train(const TrainOptions& options) {
+  std::vector<std::string> notes;
+  const TrainRequest request = resolve_train(options, notes);
+  for (const std::string& note : notes) fmt::print(stderr, "{}\n", note);
+  RunFolder run = options.out ? RunFolder::open(*options.out, options.resume)
+                              : RunFolder::open_new("runs", options.model);
+  return train(request, run);
+}
+
+}  // namespace
+
+void check_device_name(const std::string& device) {
+  const std::vector<std::string> names{"auto", "cpu", "simt", "cuda"};
+  if (std::find(names.begin(), names.end(), device) != names.end()) return;
+  if (device.starts_with("cuda:") && device.size() > 5 && device.size() < 9 &&
+      std::all_of(device.begin() + 5, device.end(), [](char c) { return c >= '0' && c <= '9'; }))
+    return;
+  throw UsageError(fmt::format("--device {}: expected auto, cpu, simt, cuda or cuda:N{}", device,
+                               did_you_mean(device, names)));
+}
+
+TrainRequest resolve_train(const TrainOptions& options, std::vector<std::string>& notes) {
+  check_device_name(options.device);
+  const ModelEntry& model = find_model(options.model);
+  Config config = default_config(model);
+  if (!options.preset.empty()) {
+    const Preset& preset = find_preset(model, options.preset);
+    for (const auto& [key, value] : preset.settings) config.set(key, value, "preset " + preset.name);
+  }
+  if (options.config) config.load_toml(*options.config);
+  if (options.resume && !options.out) throw UsageError("--resume: say which run to go on with: --out DIR");
+  if (options.resume && std::filesystem::exists(*options.out / "config.toml"))
+    lay_saved_over(config, *options.out / "config.toml", notes);
+  for (const std::string& assignment : options.set) config.set_text(assignment, "--set");
+  if (options.data) config.set("data.path", *options.data, "--data");
+  if (options.seed) config.set("train.seed", *options.seed, "--seed");
+  if (options.steps) {
+    config.set("train.steps", *options.steps, "--steps");
+    config.set("train.epochs", std::int64_t{0}, "--steps");
+  }
+  if (options.epochs) {
+    config.set("train.epochs", *options.epochs, "--epochs");
+    config.set("train.steps", std::int64_t{0}, "--epochs");
+  }
+  if (config.integer("train.steps") == 0 && config.integer("train.epochs") == 0)
+    throw UsageError("train.steps and train.epochs are both 0: say when to stop, with --steps or --epochs");
+  if (options.init_from && !std::filesystem::exists(*options.init_from))
+    throw UsageError(fmt::format("--init-from {}: there is no such file", options.init_from->string()));
+  return {std::move(config), options.device,   options.resume,
+          options.init_from, options.autotune, options.profile};
+}
+
+void register_train(CLI::App& program, Action& action) {
+  const auto options = std::make_shared<TrainOptions>();
+  const auto keys = std::make_shared<bool>(false);
+  CLI::App* command = program.add_subcommand("train", "Fit a model; leaves a run folder");
+  command->add_option("MODEL", options->model, "Which model")->required();
+  command->add_option("--preset", options->preset, "Settings under one name; none by default");
+  command->add_option("--config", options->config, "Settings from a TOML file, over the preset");
+  command->add_option("--set", options->set, "key=value, over the file; may be repeated")
+      ->take_all()
+      ->allow_extra_args(false);
+  command->add_option("--data", options->data, "Data set: a name or a path (data.path)");
+  command
+      ->add_option("--device", options->device, "auto (the GPU if there is one), cpu, simt, cuda or cuda:N")
+      ->capture_default_str();
+  command->add_option("--seed", options->seed, "Fixes every random number (train.seed)")->default_str("1");
+  CLI::Option* steps = command->add_option("--steps", options->steps, "Stop after so many steps");
+  command->add_option("--epochs", options->epochs, "Stop after so many passes (train.epochs)")
+      ->excludes(steps);
+  command->add_option("--out", options->out, "Run folder")->default_str("runs/MODEL-N, the first free N");
+  command->add_flag("--resume", options->resume, "Go on with the run in --out, from its last checkpoint");
+  command->add_option("--init-from", options->init_from, "Start from the weights of this checkpoint");
+  command->add_flag("--autotune", options->autotune,
+                    "Choose algorithms by timing; recorded, but runs may differ in their last bits");
+  command->add_option("--profile", options->profile, "Write where the time goes to this file (JSON)");
+  command->add_flag("--keys", *keys, "List what can be set for this model, and stop");
+  command->footer(models_text());
+  command->callback([options, keys, &action] {
+    action = [options, keys] { return *keys ? list_keys(options->model) : run_train(*options); };
+  });
+}
+
+}  // namespace fovea::apps
