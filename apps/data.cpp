@@ -18,7 +18,7 @@ std::string data_sets_text() {
   std::string text = "Data sets:\n";
   for (const DataSetEntry& entry : data_set_list())
     text += fmt::format("  {}: {}\n", entry.name, entry.summary);
-  return text + "  or the path of a recording (HDF5, the labs' layout)\n";
+  return text + "  or the path of a recording (safetensors, the tensors named as in the labs' HDF5 files)\n";
 }
 
 int run_data(const DataRequest& request) {
@@ -39,8 +39,7 @@ int run_data(const DataRequest& request) {
 
 const std::vector<DataSetEntry>& data_set_list() {
   static const std::vector<DataSetEntry> entries{
-      {"retina-natural", "simulated retina of 8 cells that watches natural scenes"},
-      {"retina-noise", "the same retina under white noise"},
+      {"retina", "simulated retina of 8 cells, 60 s of test movie shown 6 times (--stimulus, --minutes, --seed)"},
   };
   return entries;
 }
@@ -49,12 +48,13 @@ void register_data(CLI::App& program, Action& action) {
   const auto request = std::make_shared<DataRequest>();
   CLI::App* command = program.add_subcommand("data", "Make, convert or describe a data set");
   command->add_option("NAME", request->name, "A name or a path; without one, lists the names");
-  command->add_option("--out", request->out, "Write it to this file (HDF5)");
-  command
-      ->add_option("--minutes", request->minutes, "Length of a generated recording; 0: as long as it comes")
+  command->add_option("--stimulus", request->recording.stimulus, "photographs, dead-leaves or white-noise")
+      ->capture_default_str();
+  command->add_option("--minutes", request->recording.minutes, "Length of the training movie")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
-  command->add_option("--seed", request->seed, "Seed of a generated recording")->capture_default_str();
+      ->check(CLI::PositiveNumber);
+  command->add_option("--seed", request->recording.seed, "Seed of stimulus and spikes")->capture_default_str();
+  command->add_option("--out", request->out, "File to write; by default one in the cache that training finds");
   command->add_flag("--json", request->json, "Describe it as one JSON object on stdout");
   command->footer(data_sets_text());
   command->callback([request, &action] { action = [request] { return run_data(*request); }; });

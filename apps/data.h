@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "apps/retina_task.h"
 
 namespace fovea::apps {
 
@@ -18,15 +19,13 @@ const std::vector<DataSetEntry>& data_set_list();
 
 /// `fovea data`'s command line.
 struct DataRequest {
-  std::string name;  ///< of data_set_list(), or the path of an existing file
-  std::optional<std::filesystem::path>
-      out;             ///< write it there (HDF5, the labs' layout); empty: only describe it
-  double minutes = 0;  ///< length of a generated recording; 0: as large as it comes
-  std::int64_t seed = 1;
+  std::string name;                          ///< of data_set_list(), or the path of a recording
+  std::optional<std::filesystem::path> out;  ///< where to write it; empty: where training looks for it
+  RecordingRequest recording;
   bool json = false;  ///< the description as one JSON object
 };
 
-/// Makes, converts or describes a data set: splits, shapes, units, hash, where it comes from.
+/// Makes a data set, unless it is there already, and describes it: sizes, rates, reliability, where it comes from.
 int make_data(const DataRequest& request);
 
 }  // namespace fovea::apps

@@ -21,7 +21,6 @@ void register_eval(CLI::App& program, Action& action) {
   command
       ->add_option("--device", request->device, "auto (the GPU if there is one), cpu, simt, cuda or cuda:N")
       ->capture_default_str();
-  command->add_option("--neural", request->neural, "Compare with this recording (HDF5) instead");
   command->add_flag("--json", request->json, "One JSON object on stdout");
   command->callback([request, &action] {
     action = [request] {

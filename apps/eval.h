@@ -2,7 +2,6 @@
 #pragma once
 
 #include <filesystem>
-#include <optional>
 #include <string>
 
 namespace fovea::apps {
@@ -13,7 +12,6 @@ struct EvalRequest {
   std::string split = "test";                   ///< train, validation or test
   std::string checkpoint = "best";              ///< best, latest, or a step
   std::string device = "auto";                  ///< "auto" is Device::best(), else for Device::parse()
-  std::optional<std::filesystem::path> neural;  ///< another recording to compare with
   bool json = false;                            ///< one JSON object on stdout instead of a table
 };
 

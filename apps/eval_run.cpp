@@ -1,9 +1,64 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "apps/checkpoint.h"
 #include "apps/eval.h"
-#include "tensor/errors.h"
+#include "apps/exit_code.h"
+#include "apps/model_list.h"
+#include "apps/retina_report.h"
+#include "apps/retina_task.h"
+#include "models/retina/predict.h"
 
 namespace fovea::apps {
+namespace {
 
-int evaluate(const EvalRequest&) { throw IoError("this build has no models yet"); }
+/// The settings that a run was made with.
+Config run_config(const std::filesystem::path& run) {
+  for (const ModelEntry& model : model_list()) {
+    Config config = default_config(model);
+    try {
+      config.load_toml(run / "config.toml");
+      return config;
+    } catch (const UsageError&) {
+      if (&model == &model_list().back()) throw;  // another model's keys
+    }
+  }
+  throw IoError(fmt::format("{}: no model fits its config.toml", run.string()));
+}
+
+}  // namespace
+
+int evaluate(const EvalRequest& request) {
+  const Config config = run_config(request.run);
+  const Checkpoint checkpoint = find_checkpoint(request.run, request.checkpoint);
+  const Device device = request.device == "auto" ? Device::best() : Device::parse(request.device);
+  const RetinaData data = load_retina_data(config);
+  const RetinaModel model = make_retina_model(config, data.train.cells(), device);
+  model.module->load_state(nn::without_prefix("model.", load_checkpoint(checkpoint.path, device)));
+  const nn::WindowDataset& part =
+      request.split == "train" ? data.train : (request.split == "validation" ? data.validation : data.test);
+  const retina::Predictions predicted = retina::predict(*model.module, part, device);
+  const RetinaScores scores = score(predicted.rate, predicted.target);
+  if (request.json) {
+    nlohmann::ordered_json json{{"run", request.run.string()},
+                                {"split", request.split},
+                                {"step", checkpoint.step},
+                                {"pearson", scores.pearson.mean},
+                                {"pearson_per_cell", scores.pearson.values},
+                                {"explained_variance", scores.explained_variance.mean},
+                                {"rmse_hz", scores.rmse_hz.mean},
+                                {"log_likelihood", scores.log_likelihood.mean}};
+    if (request.split == "test") json["noise_ceiling_per_cell"] = data.ceiling;
+    fmt::print("{}\n", json.dump(2));
+  } else {
+    fmt::print("{} of step {} on the {} part\n{}", config.text("model.name"), checkpoint.step, request.split,
+               scores_table(data, scores, request.split == "test"));
+    fmt::print("explained variance {:.3f}, rmse {:.2f} Hz, log-likelihood {:.3f}\n", scores.explained_variance.mean,
+               scores.rmse_hz.mean, scores.log_likelihood.mean);
+  }
+  return kDone;
+}
 
 }  // namespace fovea::apps

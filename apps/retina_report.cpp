@@ -117,10 +117,12 @@ std::string cell_name(const RetinaData& data, std::size_t cell) {
   return fmt::format("cell {}, {}", cell, kind);
 }
 
-std::string scores_table(const RetinaData& data, const RetinaScores& scores) {
-  std::string text = fmt::format("{:<20} {:>8} {:>8} {:>8}\n", "", "Pearson", "ceiling", "share");
+std::string scores_table(const RetinaData& data, const RetinaScores& scores, bool with_ceiling) {
+  std::string text = fmt::format("{:<20} {:>8}", "", "Pearson");
+  text += with_ceiling ? fmt::format(" {:>8} {:>8}\n", "ceiling", "share") : "\n";
   const auto row = [&](const std::string& name, double r, double ceiling) {
-    text += fmt::format("{:<20} {:>8.3f} {:>8.3f} {:>7.0f}%\n", name, r, ceiling, 100 * r / ceiling);
+    text += fmt::format("{:<20} {:>8.3f}", name, r);
+    text += with_ceiling ? fmt::format(" {:>8.3f} {:>7.0f}%\n", ceiling, 100 * r / ceiling) : "\n";
   };
   for (std::size_t c = 0; c < scores.pearson.values.size(); ++c)
     row(cell_name(data, c), scores.pearson.values[c], data.ceiling[c]);

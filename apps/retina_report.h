@@ -15,8 +15,8 @@ namespace fovea::apps {
 void write_retina_report(const std::filesystem::path& run, const Config& config, const RetinaData& data,
                          RetinaModel& model, const retina::Predictions& test);
 
-/// Per cell and mean, beside the ceiling; for a terminal.
-std::string scores_table(const RetinaData& data, const RetinaScores& scores);
+/// Per cell and mean, for a terminal; beside the ceiling, which is known for the repeated test movie only.
+std::string scores_table(const RetinaData& data, const RetinaScores& scores, bool with_ceiling);
 
 /// "cell 3, slow OFF"
 std::string cell_name(const RetinaData& data, std::size_t cell);

@@ -92,8 +92,7 @@ TrainRequest resolve_train(const TrainOptions& options, std::vector<std::string>
     throw UsageError("train.steps and train.epochs are both 0: say when to stop, with --steps or --epochs");
   if (options.init_from && !std::filesystem::exists(*options.init_from))
     throw UsageError(fmt::format("--init-from {}: there is no such file", options.init_from->string()));
-  return {std::move(config), options.device,   options.resume,
-          options.init_from, options.autotune, options.profile};
+  return {std::move(config), options.device, options.resume, options.init_from};
 }
 
 void register_train(CLI::App& program, Action& action) {
@@ -117,9 +116,6 @@ void register_train(CLI::App& program, Action& action) {
   command->add_option("--out", options->out, "Run folder")->default_str("runs/MODEL-N, the first free N");
   command->add_flag("--resume", options->resume, "Go on with the run in --out, from its last checkpoint");
   command->add_option("--init-from", options->init_from, "Start from the weights of this checkpoint");
-  command->add_flag("--autotune", options->autotune,
-                    "Choose algorithms by timing; recorded, but runs may differ in their last bits");
-  command->add_option("--profile", options->profile, "Write where the time goes to this file (JSON)");
   command->add_flag("--keys", *keys, "List what can be set for this model, and stop");
   command->footer(models_text());
   command->callback([options, keys, &action] {

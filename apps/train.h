@@ -24,8 +24,6 @@ struct TrainOptions {
   std::optional<std::filesystem::path> out;  ///< empty: runs/MODEL-1, -2, …
   bool resume = false;
   std::optional<std::filesystem::path> init_from;
-  bool autotune = false;
-  std::optional<std::filesystem::path> profile;
 };
 
 /// The same, resolved: everything a trainer needs to know.
@@ -34,8 +32,6 @@ struct TrainRequest {
   std::string device;  ///< "auto" is Device::best(), else for Device::parse()
   bool resume = false;
   std::optional<std::filesystem::path> init_from;  ///< weights to start from, unless a checkpoint is resumed
-  bool autotune = false;
-  std::optional<std::filesystem::path> profile;
 };
 
 /// Lays the settings over each other: defaults ← preset ← --config ← --set ← options. With --resume, the

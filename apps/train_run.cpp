@@ -224,7 +224,7 @@ class Trainer {
     }
     run_.write("summary.json", summary.dump(2) + "\n");
     write_retina_report(run_.path(), config_, data_, tested, test);
-    fmt::print("{}", scores_table(data_, scores));
+    fmt::print("{}", scores_table(data_, scores, true));
     fmt::print("{}\n", (run_.path() / "report.html").string());
   }
 
