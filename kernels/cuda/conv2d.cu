@@ -10,9 +10,9 @@
 /// 40→8 channels, 15x15 on 50x50: 187 MFLOP an image, 0.40 MB read and 0.04 written once: bound by
 /// arithmetic. A stage of one channel is 1300 inputs and 1800 weights for 0.78 M multiply-adds, so plain
 /// 4-byte copies into shared memory cost under 2 % (rows of 50 floats are not aligned to 16 bytes anyway).
-/// Predicted: 16 % of the lanes have no output column (108 of 128), 9 % of the instructions are no
-/// multiply-adds, some 5 % go to stages: 70 % of the fp32 roof from batch 128 on (2.5 ms at batch 512 on a
-/// roof of 55 TFLOP/s); at batch 32 the 96 blocks leave a quarter of an H100 empty.
+/// Predicted: 16 % of the lanes have no output column (108 of 128), 15 % of the instructions are no
+/// multiply-adds, some 5 % of the time goes to stages: 65 % of the fp32 roof from batch 128 on (2.7 ms at
+/// batch 512 on a roof of 55 TFLOP/s); at batch 32 the 96 blocks leave a quarter of an H100 empty.
 namespace fovea {
 namespace {
 
@@ -50,7 +50,7 @@ __device__ __forceinline__ void stage_weights(const Correlation& k, const float*
   }
 }
 
-__global__ void __launch_bounds__(kMaxThreads, 3)
+__global__ void __launch_bounds__(kMaxThreads, 2)
     correlate_kernel(Correlation k, Tiling t, const float* __restrict__ x, const float* __restrict__ w,
                      const float* __restrict__ bias, float* __restrict__ y) {
   FOVEA_DYNAMIC_SHARED(float, shared);

@@ -9,8 +9,9 @@
 /// kernel adds the runs in order, so nothing is atomic and the bits depend on the shape alone.
 ///
 /// 40→8 channels, 15x15 on 50x50: 187 MFLOP an image, bound by arithmetic. Runs add 2·0.29 MB of traffic
-/// each, 30 MB at batch 512: 10 us. Predicted: 15 of 16 kernel rows and 240 of 256 lanes work, 9 % of the
-/// instructions are no multiply-adds, some 5 % go to stages: 70 % of the fp32 roof from batch 32 on.
+/// each, 30 MB at batch 512: 10 us. Predicted: 15 of 16 kernel rows and 240 of 256 lanes work, 15 % of the
+/// instructions are no multiply-adds, some 5 % of the time goes to stages: 70 % of the fp32 roof from batch
+/// 32 on.
 namespace fovea {
 namespace {
 
@@ -52,7 +53,7 @@ __device__ __forceinline__ void stage_slopes(const WeightGradient& k, const floa
   }
 }
 
-__global__ void __launch_bounds__(kMaxThreads, 3)
+__global__ void __launch_bounds__(kMaxThreads, 2)
     grad_weight_kernel(WeightGradient k, Tiling t, const float* __restrict__ x, const float* __restrict__ dy,
                        float* __restrict__ partial) {
   FOVEA_DYNAMIC_SHARED(float, shared);

@@ -76,7 +76,10 @@ Stream::Stream(int device) : device_(device) {
 Stream::~Stream() { close(); }
 
 Stream::Stream(Stream&& other) noexcept
-    : raw_(std::exchange(other.raw_, nullptr)), device_(other.device_), arena_(std::move(other.arena_)) {}
+    : raw_(std::exchange(other.raw_, nullptr)),
+      device_(other.device_),
+      arena_(std::move(other.arena_)),
+      blas_(std::move(other.blas_)) {}
 
 Stream& Stream::operator=(Stream&& other) noexcept {
   if (this == &other) return *this;
@@ -84,12 +87,14 @@ Stream& Stream::operator=(Stream&& other) noexcept {
   raw_ = std::exchange(other.raw_, nullptr);
   device_ = other.device_;
   arena_ = std::move(other.arena_);
+  blas_ = std::move(other.blas_);
   return *this;
 }
 
 void Stream::close() noexcept {
   if (raw_ == nullptr) return;
   (void)cudaStreamSynchronize(raw_);
+  blas_.reset();  // its workspace lies in the arena
   arena_.reset();
   (void)cudaStreamDestroy(std::exchange(raw_, nullptr));
 }

@@ -37,6 +37,8 @@ class Stream {
   CUstream_st* get() const noexcept { return raw_; }
   int device() const noexcept { return device_; }
   Arena& arena() { return *arena_; }
+  /// Where matmul_cublas.cpp keeps the handle that it makes for this stream; empty until then.
+  std::shared_ptr<void>& blas() { return blas_; }
 
   /// Makes this stream's GPU the calling thread's current one, as launches and allocations require.
   void make_current() const;
@@ -59,6 +61,7 @@ class Stream {
   CUstream_st* raw_ = nullptr;
   int device_ = 0;
   std::unique_ptr<Arena> arena_;
+  std::shared_ptr<void> blas_;
 };
 
 }  // namespace fovea::cuda
