@@ -220,6 +220,8 @@ void FrontEnd::State::pool(int run, int steps) {
 }
 
 FrontEnd::FrontEnd(int threads) : threads_(threads), state_(std::make_unique<State>()) { reset(); }
+FrontEnd::FrontEnd(const FrontEnd& other)
+    : threads_(other.threads_), state_(std::make_unique<State>(*other.state_)) {}
 FrontEnd::~FrontEnd() = default;
 
 void FrontEnd::reset() { state_->rest_at_grey(); }

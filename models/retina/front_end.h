@@ -19,7 +19,7 @@ class FrontEnd {
  public:
   explicit FrontEnd(int threads = 1);
   ~FrontEnd();
-  FrontEnd(const FrontEnd&) = delete;
+  FrontEnd(const FrontEnd& other);  ///< with its state: a retina adapted once can serve many experiments
   FrontEnd& operator=(const FrontEnd&) = delete;
 
   /// Back to the state of a retina that has looked at an even grey of intensity 1 for ever. The power

@@ -8,14 +8,14 @@
 #include <fmt/format.h>
 
 #include "models/retina/front_end.h"
+#include "models/retina/simulator.h"
 
 namespace fovea::retina {
 namespace {
 
 constexpr int kLeavesPerSet = 40;
 constexpr std::uint32_t kTrainSet = 0, kTestSet = 1;
-constexpr std::uint32_t kTestBlock = 1u << 20,
-                        kCalibrationBlock = kTestBlock + 1;  // beyond all training blocks
+constexpr std::uint32_t kTestBlock = 1u << 20;  // beyond all training blocks
 constexpr int kProgressFrames = 3000;
 
 void need(bool fine, std::string_view option, double value, std::string_view range) {
@@ -137,9 +137,8 @@ Recording simulate_recording(const RecordingOptions& options) {
     recording.train_images = names(images.train);
     recording.test_images = names(images.test);
   }
-  recording.alpha = calibrate(drive_of(movie_of(images.train, calibration_frames, kCalibrationBlock),
-                                       front_end, progress, "calibration"),
-                              seed, threads);
+  recording.alpha = calibrate_on(images.train, seed, options.calibration_seconds, front_end, threads);
+  progress.add(calibration_frames, "calibration");
 
   TestMovie& test = recording.test;
   test.movie = noise ? white_noise_movie(test_frames, seed, kTestBlock, threads)

@@ -8,6 +8,7 @@
 #include <doctest/doctest.h>
 
 #include "models/retina/reliability.h"
+#include "models/retina/simulator.h"
 
 using namespace fovea::retina;
 
@@ -123,6 +124,9 @@ TEST_CASE("retina recording: blocks are equal, bounded and different, and progre
           recording.train_images.end());
   }
   CHECK(recording.train_images.size() == 40);
+  // An experiment on the simulator uses the very cells that were recorded.
+  CHECK(Simulator(dead_leaves(40, options.seed, 0), options.seed, 2, options.calibration_seconds).alpha() ==
+        recording.alpha);
 }
 
 TEST_CASE("retina recording: photographs, train and test from different pictures") {
