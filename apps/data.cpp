@@ -39,7 +39,8 @@ int run_data(const DataRequest& request) {
 
 const std::vector<DataSetEntry>& data_set_list() {
   static const std::vector<DataSetEntry> entries{
-      {"retina", "simulated retina of 8 cells, 60 s of test movie shown 6 times (--stimulus, --minutes, --seed)"},
+      {"retina",
+       "simulated retina of 8 cells, 60 s of test movie shown 6 times (--stimulus, --minutes, --seed)"},
   };
   return entries;
 }
@@ -53,8 +54,10 @@ void register_data(CLI::App& program, Action& action) {
   command->add_option("--minutes", request->recording.minutes, "Length of the training movie")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
-  command->add_option("--seed", request->recording.seed, "Seed of stimulus and spikes")->capture_default_str();
-  command->add_option("--out", request->out, "File to write; by default one in the cache that training finds");
+  command->add_option("--seed", request->recording.seed, "Seed of stimulus and spikes")
+      ->capture_default_str();
+  command->add_option("--out", request->out,
+                      "File to write; by default one in the cache that training finds");
   command->add_flag("--json", request->json, "Describe it as one JSON object on stdout");
   command->footer(data_sets_text());
   command->callback([request, &action] { action = [request] { return run_data(*request); }; });

@@ -25,7 +25,8 @@ struct DataRequest {
   bool json = false;  ///< the description as one JSON object
 };
 
-/// Makes a data set, unless it is there already, and describes it: sizes, rates, reliability, where it comes from.
+/// Makes a data set, unless it is there already, and describes it: sizes, rates, reliability, where it comes
+/// from.
 int make_data(const DataRequest& request);
 
 }  // namespace fovea::apps

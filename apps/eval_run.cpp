@@ -55,8 +55,8 @@ int evaluate(const EvalRequest& request) {
   } else {
     fmt::print("{} of step {} on the {} part\n{}", config.text("model.name"), checkpoint.step, request.split,
                scores_table(data, scores, request.split == "test"));
-    fmt::print("explained variance {:.3f}, rmse {:.2f} Hz, log-likelihood {:.3f}\n", scores.explained_variance.mean,
-               scores.rmse_hz.mean, scores.log_likelihood.mean);
+    fmt::print("explained variance {:.3f}, rmse {:.2f} Hz, log-likelihood {:.3f}\n",
+               scores.explained_variance.mean, scores.rmse_hz.mean, scores.log_likelihood.mean);
   }
   return kDone;
 }

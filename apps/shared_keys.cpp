@@ -17,13 +17,15 @@ std::vector<Key> shared_keys() {
        0, kMany},
       {.name = "optim.name", .default_value = "adam", .doc = "update rule", .choices = {"adam", "sgd"}},
       {"optim.lr", 1e-3, "step size", 0, 1e3},
-      {"optim.weight_decay", 0.0, "times weight, added to its gradient: twice the coefficient of an L2 penalty", 0, 1e3},
+      {"optim.weight_decay", 0.0,
+       "times weight, added to its gradient: twice the coefficient of an L2 penalty", 0, 1e3},
       {"optim.momentum", 0.0, "of sgd", 0, 1},
       {"optim.plateau_patience", std::int64_t{-1},
        "evaluations without a better held-out score before the step size falls; -1: it never does", -1, 1e6},
       {"optim.plateau_factor", 0.5, "by which it falls", 1e-6, 0.999},
       {"data.path", "", "data set: a name ('fovea data' lists them) or a path; empty: the model's own"},
-      {"data.hold_out", 0.05, "share of the training data that is held out for evaluation, in pieces of 30 s", 0.001, 0.9},
+      {"data.hold_out", 0.05, "share of the training data that is held out for evaluation, in pieces of 30 s",
+       0.001, 0.9},
       {"eval.baseline", "", "finished run of another model on the same data to compare with, such as LN"},
   };
 }

@@ -25,7 +25,7 @@ class Device {
  public:
   struct CpuOptions {
     int threads = 0;         ///< 0: all hardware threads
-    std::optional<Isa> isa;  ///< empty: the best available
+    std::optional<Isa> isa = {};  ///< empty: the best available
   };
   static Device cpu(CpuOptions options);
   static Device cpu() { return cpu({}); }

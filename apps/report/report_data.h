@@ -22,7 +22,7 @@ struct CellScore {
 /// A figure over the steps of a run.
 struct Curve {
   std::string name = {};  ///< "training", "validation"
-  std::vector<double> step, value;
+  std::vector<double> step = {}, value = {};
 };
 
 /// A few seconds of one cell's answer to the repeated test movie. Vectors hold one value a bin; those that
