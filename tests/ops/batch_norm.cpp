@@ -58,8 +58,8 @@ Doubles normalized(std::span<const Doubles> in, const Sample& s, bool training, 
     const double scale = gamma / std::sqrt(variance + eps);
     for (std::int64_t m = 0; m < e.count(); ++m) {
       const double x = in[0][e.at(c, m)];
-      y[e.at(c, m)] = sizes ? (std::abs(x) + mean_size) * std::abs(scale) + std::abs(beta)
-                            : (x - mean) * scale + beta;
+      y[e.at(c, m)] =
+          sizes ? (std::abs(x) + mean_size) * std::abs(scale) + std::abs(beta) : (x - mean) * scale + beta;
     }
   }
   return y;
