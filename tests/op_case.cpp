@@ -315,8 +315,12 @@ void check(const OpCase& op) {
   }
   if (g_device != "cpu") return;
   const std::vector<Device> best = {device_groups().back()[1]};
-  CHECK_MESSAGE(!failures(op, best, {.shifted_edges = true}).empty(),
-                std::string(op.info.name) << ": the row does not notice a tile edge that is off by one");
+  const bool has_edges = std::any_of(op.samples.begin(), op.samples.end(), [&](const Sample& sample) {
+    return op.reference(sample_inputs(op, sample), sample).size() > 1;  // a loss is one number
+  });
+  if (has_edges)
+    CHECK_MESSAGE(!failures(op, best, {.shifted_edges = true}).empty(),
+                  std::string(op.info.name) << ": the row does not notice a tile edge that is off by one");
   for (std::size_t k = 0; k < op.samples[0].shapes.size(); ++k)
     if (op.info.gradient && (op.gradient_inputs >> k & 1u) != 0)
       CHECK_MESSAGE(!failures(op, best, {.scaled_gradient = static_cast<int>(k)}).empty(),
