@@ -40,7 +40,5 @@ RecordingData load_recording(const std::filesystem::path& path, const Device& de
 /// Correlation of the true rate with the mean of the repeats over the bins from `first_bin` on, per cell: what a model
 /// that knows the truth scores. NaN where nobody knows the true rate.
 std::vector<double> noise_ceilings(const RecordingData& data, std::int64_t first_bin);
-/// where the true rate is not known.
-std::vector<double> noise_ceilings(const RecordingData& data);
 
 }  // namespace fovea::retina
