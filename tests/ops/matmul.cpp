@@ -37,7 +37,7 @@ Var zeros(const Shape& shape, const Device& device, DType dtype = DType::f32) {
   return Tensor::zeros(shape, dtype, device);
 }
 
-/// Extents around the 128x256 tiles of the cpu, the 64x64 (f64: 32x32) tiles and the steps of 16 of the
+/// Extents around the 256x256 tiles of the cpu, the 64x64 (f64: 32x32) tiles and the steps of 16 of the
 /// tiled kernel; Deep Retina's readout.
 TEST_CASE("matmul") {
   check({
@@ -59,9 +59,9 @@ TEST_CASE("matmul") {
                   {{{31, 17}, {17, 33}}, {0, 0}, DType::f64},
                   {{{16, 33}, {31, 16}}, {1, 1}, DType::f64},
                   {{{2, 0}, {0, 3}}, {0, 0}, DType::f64},
-                  {{{129, 40}, {40, 257}}, {0, 0}, DType::f32, true},
-                  {{{40, 127}, {255, 40}}, {1, 1}, DType::f32, true},
-                  {{{129, 33}, {257, 33}}, {0, 1}, DType::f64, true}},
+                  {{{257, 40}, {40, 257}}, {0, 0}, DType::f32, true},
+                  {{{40, 255}, {256, 40}}, {1, 1}, DType::f32, true},
+                  {{{258, 33}, {257, 33}}, {0, 1}, DType::f64, true}},
       .apply =
           [](std::span<const Var> in, const Sample& sample) {
             return matmul(in[0], in[1], sample.params[0] != 0, sample.params[1] != 0);
