@@ -37,8 +37,11 @@ inline Tensor product(const Tensor& a, const Tensor& b, bool transpose_a, bool t
 /// order    deterministic; f32 sums stay in f32 on every device (no TF32)
 inline Var matmul(const Var& a, const Var& b, bool transpose_a = false, bool transpose_b = false) {
   constexpr const char* op = "matmul";
-  if (a.value().dtype() != DType::f32) check_dtype(op, "a", a.value(), DType::f64);
-  check_dtype(op, "b", b.value(), a.value().dtype());
+  const DType dtype = a.value().dtype();
+  if (dtype != DType::f32 && dtype != DType::f64)
+    reject<DTypeError>(op, "a {} is {}, expected f32 or f64; convert it with to()", a.shape(),
+                       dtype_name(dtype));
+  check_dtype(op, "b", b.value(), dtype);
   if (a.shape().rank() != 2 || b.shape().rank() != 2)
     reject(op, "a {} and b {} must both have rank 2", a.shape(), b.shape());
   const std::int64_t in_a = a.shape()[transpose_a ? 0 : 1], in_b = b.shape()[transpose_b ? 1 : 0];

@@ -10,7 +10,7 @@
 namespace fovea::cpu {
 namespace {
 
-constexpr std::int64_t kTileM = 128, kTileN = 256;
+constexpr std::int64_t kTileM = 256, kTileN = 256;
 
 int as_int(std::int64_t x) { return static_cast<int>(x); }
 

@@ -24,15 +24,13 @@ constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
 constexpr int smaller(int a, int b) { return a < b ? a : b; }
 constexpr int larger(int a, int b) { return a > b ? a : b; }
 
-/// Row pitch ≥ width of a plane in shared memory. A warp covers `span` columns of one group of kSlide rows
-/// and goes on in the next; the pitch makes the next group begin, modulo the 32 banks, just behind the last
-/// column.
+/// Row pitch ≥ width of a plane in shared memory. A warp covers `span` ≤ width columns of one group of kSlide
+/// rows and goes on in the next; the pitch makes the next group begin, modulo the 32 banks, just behind the
+/// last column.
 constexpr int conflict_free_pitch(int width, int span) {
   int best = width;
   for (int pitch = width; pitch < width + 8; ++pitch)
-    if ((kSlide * pitch - span) % 32 + (kSlide * pitch < span ? 32 : 0) <
-        (kSlide * best - span) % 32 + (kSlide * best < span ? 32 : 0))
-      best = pitch;
+    if ((kSlide * pitch - span) % 32 < (kSlide * best - span) % 32) best = pitch;
   return best;
 }
 
