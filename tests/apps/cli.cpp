@@ -56,7 +56,7 @@ TEST_CASE("help and version") {
   CHECK(has(help.out, "Exit codes: 0 done"));
   const Outcome train = fovea({"train", "--help"});
   CHECK(train.code == kDone);
-  for (const char* part : {"--resume", "train.batch = 64", "deep_retina", "nips2016", "auto"})
+  for (const char* part : {"--resume", "train.batch = 64", "deep-retina", "nips-2016", "auto"})
     CHECK_MESSAGE(has(train.out, part), part);
   CHECK(fovea({"eval", "--help"}).code == kDone);
   CHECK(has(fovea({"data", "--help"}).out, "Data sets:"));
@@ -81,14 +81,14 @@ TEST_CASE("wrong usage is one line with the nearest name") {
   CHECK(has(usage_error({"train", "ln", "extra"}), "unexpected argument 'extra'"));
   CHECK(has(usage_error({"train", "ln", "--steps", "many"}), "--steps"));
   CHECK(has(usage_error({"train", "ln", "--steps"}), "--steps"));
-  CHECK(has(usage_error({"train", "ln", "--steps", "1", "--epochs", "1"}), "--epochs excludes --steps"));
+  CHECK(has(usage_error({"train", "ln", "--steps", "1", "--epochs", "1"}), "excludes"));
   CHECK(
-      has(usage_error({"train", "deep-retina"}), "unknown model 'deep-retina'; did you mean 'deep_retina'?"));
+      has(usage_error({"train", "deep_retina"}), "unknown model 'deep_retina'; did you mean 'deep-retina'?"));
   CHECK(has(usage_error({"train", "ln", "--device", "gpu"}), "--device gpu: expected auto, cpu, simt, cuda"));
   CHECK(has(usage_error({"train", "ln", "--set", "optim.rl=1"}), "did you mean 'optim.lr'?"));
   CHECK(has(usage_error({"train", "ln", "--resume"}), "--out DIR"));
   CHECK(has(usage_error({"eval", "run", "--split", "tset"}), "tset"));
-  CHECK(has(usage_error({"data", "retina-nosie"}), "neither a data set nor a file"));
+  CHECK(has(usage_error({"data", "retnia"}), "neither a data set nor a file; did you mean 'retina'?"));
 }
 
 TEST_CASE("what fails is one line and exit code 1") {
@@ -101,10 +101,10 @@ TEST_CASE("what fails is one line and exit code 1") {
 TEST_CASE("layers of a training run: defaults, preset, file, --set, options") {
   const TemporaryFolder folder;
   std::ofstream(folder.path() / "f.toml") << "[optim]\nweight_decay = 0.5\n[train]\nbatch = 16\nseed = 3\n";
-  TrainOptions options{.model = "deep_retina", .preset = "nips2016"};
-  CHECK(resolved(options).config.real("optim.weight_decay") == 1e-3);
+  TrainOptions options{.model = "deep-retina", .preset = "nips-2016"};
+  CHECK(resolved(options).config.real("optim.weight_decay") == 2e-3);
   CHECK(resolved(options).config.integers("model.channels") == std::vector<std::int64_t>{16, 8});
-  CHECK(resolved(options).config.origin("model.noise") == "preset nips2016");
+  CHECK(resolved(options).config.origin("model.noise") == "preset nips-2016");
   options.config = folder.path() / "f.toml";
   CHECK(resolved(options).config.real("optim.weight_decay") == 0.5);
   options.set = {"train.batch=8", "optim.lr=0.1", "optim.lr=0.2"};
@@ -115,7 +115,7 @@ TEST_CASE("layers of a training run: defaults, preset, file, --set, options") {
   CHECK(config.real("optim.lr") == 0.2);
   CHECK(config.integer("train.seed") == 9);
   CHECK(config.text("data.path") == "x.h5");
-  CHECK(config.text("model.name") == "deep_retina");
+  CHECK(config.text("model.name") == "deep-retina");
 }
 
 TEST_CASE("--steps and --epochs take each other's limit away") {
@@ -131,16 +131,16 @@ TEST_CASE("--steps and --epochs take each other's limit away") {
 }
 
 TEST_CASE("what a training run refuses") {
-  CHECK(refused({.model = "deep_retina", .preset = "dmeo"}).find("did you mean 'demo'?") !=
+  CHECK(refused({.model = "deep-retina", .preset = "dmeo"}).find("did you mean 'demo'?") !=
         std::string::npos);
-  CHECK(has(refused({.model = "ln", .preset = "demo"}), "ln has no presets"));
+  CHECK(has(refused({.model = "ln", .preset = "nips-2016"}), "ln has no such preset"));
   CHECK(has(refused({.model = "ln", .device = "cuda:"}), "--device cuda:"));
   CHECK(has(refused({.model = "ln", .device = "cuda:x"}), "--device cuda:x"));
   CHECK(resolved({.model = "ln", .device = "cuda:3"}).device == "cuda:3");
   CHECK(has(refused({.model = "ln", .init_from = "/nowhere"}), "there is no such file"));
   const TemporaryFolder folder;
-  std::ofstream(folder.path() / "f.toml") << "[model]\nname = 'deep_retina'\n";
-  CHECK(has(refused({.model = "ln", .config = folder.path() / "f.toml"}), "model.name = \"deep_retina\""));
+  std::ofstream(folder.path() / "f.toml") << "[model]\nname = 'deep-retina'\n";
+  CHECK(has(refused({.model = "ln", .config = folder.path() / "f.toml"}), "model.name = \"deep-retina\""));
 }
 
 TEST_CASE("a resumed run keeps its settings and says which others it was given") {
