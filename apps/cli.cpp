@@ -50,9 +50,11 @@ const CLI::App& named_command(const CLI::App& program) {
 
 std::string usage_error(const CLI::App& program, const CLI::ParseError& error) {
   const CLI::App& command = named_command(program);
-  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
-    const std::vector<std::string> extras = program.remaining(true);
-    const std::string wrong = extras.empty() ? "?" : extras.front();
+  // With an unknown option before any command, CLI11 complains of the missing command instead.
+  const std::vector<std::string> extras = program.remaining(true);
+  const bool unknown = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr || &command == &program;
+  if (unknown && !extras.empty()) {
+    const std::string& wrong = extras.front();
     if (!wrong.starts_with("-")) return fmt::format("unexpected argument '{}'", wrong);
     const std::string name = wrong.substr(0, wrong.find('='));
     return fmt::format("unknown option '{}'{}", name, did_you_mean(name, option_names(command)));

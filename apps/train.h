@@ -14,16 +14,16 @@ namespace fovea::apps {
 
 /// `fovea train`'s command line, as typed.
 struct TrainOptions {
-  std::string model;
-  std::string preset;  ///< empty: none
-  std::optional<std::filesystem::path> config;
-  std::optional<std::string> data;
-  std::vector<std::string> set;  ///< "key=value", in order
-  std::string device = "auto";   ///< auto, cpu, simt, cuda, cuda:N
-  std::optional<std::int64_t> seed, steps, epochs;
-  std::optional<std::filesystem::path> out;  ///< empty: runs/MODEL-1, -2, …
+  std::string model = {};
+  std::string preset = {};  ///< empty: none
+  std::optional<std::filesystem::path> config = {};
+  std::optional<std::string> data = {};
+  std::vector<std::string> set = {};  ///< "key=value", in order
+  std::string device = "auto";        ///< auto, cpu, simt, cuda, cuda:N
+  std::optional<std::int64_t> seed = {}, steps = {}, epochs = {};
+  std::optional<std::filesystem::path> out = {};  ///< empty: runs/MODEL-1, -2, …
   bool resume = false;
-  std::optional<std::filesystem::path> init_from;
+  std::optional<std::filesystem::path> init_from = {};
 };
 
 /// The same, resolved: everything a trainer needs to know.

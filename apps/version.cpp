@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The build defines both macros for this file alone, so that a new commit recompiles nothing else.
+// The only file that a new commit recompiles.
 #include "apps/version.h"
 
-#ifndef FOVEA_VERSION
-#define FOVEA_VERSION "unknown"
-#endif
-#ifndef FOVEA_BUILD_ID
-#define FOVEA_BUILD_ID "unknown build"
-#endif
+#include "build_id.h"  // written by the build
 
 namespace fovea::apps {
 

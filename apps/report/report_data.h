@@ -30,8 +30,8 @@ struct Curve {
 struct CellTrace {
   std::string name = {};
   double start_s = 0, bin_s = 0.01;
-  std::vector<double> recorded_hz = {};                   ///< mean over trials
-  std::vector<double> recorded_low_hz, recorded_high_hz;  ///< ± 1 standard error; may be empty
+  std::vector<double> recorded_hz = {};                             ///< mean over trials
+  std::vector<double> recorded_low_hz = {}, recorded_high_hz = {};  ///< ± 1 standard error; may be empty
   std::vector<double> predicted_hz = {};
   std::vector<double> baseline_hz = {};            ///< LN; may be empty
   std::vector<std::vector<double>> spikes_s = {};  ///< [trials], times on the axis of start_s; may be empty

@@ -32,7 +32,7 @@ Ticks nice_ticks(double low, double high, int count, bool inside = false);
 struct Line {
   std::string name = {};  ///< in the legend; empty: not listed
   std::string ink = {};
-  std::vector<double> x, y;
+  std::vector<double> x = {}, y = {};
   bool dashed = false;
   double width_px = 1.75;
 };
@@ -41,7 +41,7 @@ struct Line {
 struct Band {
   std::string name = {};
   std::string ink = {};
-  std::vector<double> x, low, high;
+  std::vector<double> x = {}, low = {}, high = {};
 };
 
 struct LinePlot {
