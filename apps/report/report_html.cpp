@@ -188,11 +188,14 @@ class RunPage {
                 "A loss that still falls asks for more steps; a validation curve that turns away from "
                 "the training curve asks for more data or a stronger penalty.");
     out += "<div class=\"pair\">";
-    if (!data_.loss.empty())
-      out += figure(
-          curve_plot(data_.loss, data_.loss_label, false),
-          "Loss by training step; lower is better. Grey: on the samples it learns from. Blue: on samples "
-          "held out.");
+    if (!data_.loss.empty()) {
+      const bool held_out = std::any_of(data_.loss.begin(), data_.loss.end(),
+                                        [](const Curve& curve) { return curve.name != "training"; });
+      out +=
+          figure(curve_plot(data_.loss, data_.loss_label, false),
+                 fmt::format("Loss by training step; lower is better. Grey: on the samples it learns from.{}",
+                             held_out ? " Blue: on samples held out." : ""));
+    }
     if (!data_.correlation.empty())
       out += figure(
           curve_plot(data_.correlation, "correlation r, mean over cells", true),
