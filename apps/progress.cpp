@@ -40,7 +40,7 @@ std::vector<std::string> parts_of(const ProgressState& state) {
   std::vector<std::string> parts;
   parts.push_back(state.total > 0 ? fmt::format("step {}/{}", state.step, state.total)
                                   : fmt::format("step {}", state.step));
-  parts.push_back(fmt::format("loss {:.4g}", state.loss));
+  if (!std::isnan(state.loss)) parts.push_back(fmt::format("loss {:.4g}", state.loss));
   if (!state.metric_name.empty()) parts.push_back(fmt::format("{} {:.3f}", state.metric_name, state.metric));
   if (state.steps_per_s > 0) {
     parts.push_back(rate_text(state.steps_per_s));

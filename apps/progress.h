@@ -11,9 +11,9 @@ namespace fovea::apps {
 
 /// What the progress line tells.
 struct ProgressState {
-  std::int64_t step = 0;   ///< steps done, counted over all sittings of a resumed run
-  std::int64_t total = 0;  ///< 0: not known; there is then no bar and no ETA
-  double loss = 0;
+  std::int64_t step = 0;         ///< steps done, counted over all sittings of a resumed run
+  std::int64_t total = 0;        ///< 0: not known; there is then no bar and no ETA
+  double loss = 0;               ///< nan: this work has none
   std::string metric_name = {};  ///< "r"; empty: nothing evaluated yet
   double metric = 0;
   double steps_per_s = 0;  ///< 0: not known yet

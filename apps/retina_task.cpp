@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <thread>
 
@@ -54,7 +55,7 @@ void make_recording(const RecordingRequest& request, const std::filesystem::path
   options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   Progress progress(0, 1000);
   options.progress = [&](double share, std::string_view) {
-    progress.step(static_cast<std::int64_t>(1000 * share), 0);
+    progress.step(static_cast<std::int64_t>(1000 * share), std::nan(""));
   };
   const retina::Recording recording = retina::simulate_recording(options);
   progress.finish();

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "apps/stop_signal.h"
@@ -49,6 +50,7 @@ TEST_CASE("the progress line says everything if there is room") {
 
 TEST_CASE("the progress line without an end, without a rate, and at the end") {
   CHECK(progress_line({.step = 7, .loss = -2}, 80) == "step 7  loss -2");
+  CHECK(progress_text({.step = 7, .loss = std::nan("")}) == "step 7");
   CHECK(progress_text({.step = 1000, .total = 1000, .loss = 1, .steps_per_s = 0.25, .elapsed_s = 4000}) ==
         "step 1000/1000  loss 1  4.0 s/step  in 1 h 06 min");
   CHECK(progress_line({.step = 2000, .total = 1000, .loss = 1}, 80).find("100 % ━━━━━━━━━━━━━━━━━━━━") == 0);
