@@ -7,6 +7,7 @@
 #include <cassert>
 #include <cmath>
 
+#include "apps/report/filter_card.h"
 #include "apps/report/style.h"
 #include "apps/report/svg.h"
 #include "apps/version.h"
@@ -44,7 +45,11 @@ CellScore mean_score(const ReportData& data) {
 /// Sections of one run; figures are numbered through the page.
 class RunPage {
  public:
-  RunPage(const ReportData& data, int run, int& figure) : data_(data), run_(run), figure_(figure) {}
+  RunPage(const ReportData& data, int run, int& figure)
+      : data_(data),
+        run_(run),
+        figure_(figure),
+        with_baseline_(std::isfinite(mean(data.cells, &CellScore::baseline))) {}
 
   std::string html(bool heading) {
     std::string out = fmt::format("<article id=\"run-{}\">", run_);
@@ -89,7 +94,8 @@ class RunPage {
       };
       out += "<div class=\"tiles\">";
       out += tile("model", score(average.model), data_.model + ": mean correlation with the recording");
-      out += tile("baseline", score(average.baseline), data_.baseline + ", fitted to the same data");
+      if (with_baseline_)
+        out += tile("baseline", score(average.baseline), data_.baseline + ", fitted to the same data");
       out += tile("ceiling", score(average.ceiling), "noise ceiling: what a perfect model would reach");
       out += tile("model", share(average.model, average.ceiling), "of the ceiling reached");
       out += "</div>";
@@ -115,21 +121,23 @@ class RunPage {
 
     svg::BarChart chart;
     chart.x_label = "Pearson correlation r";
-    chart.bars = {{data_.model, "model", {}}, {data_.baseline, "baseline", {}}};
+    chart.bars = {{data_.model, "model", {}}};
+    if (with_baseline_) chart.bars.push_back({data_.baseline, "baseline", {}});
     chart.marks = {{"noise ceiling", "ceiling", {}}};
     std::string table = fmt::format(
-        "<div class=\"scroll\"><table><thead><tr><th>cell</th><th>{}</th><th>{}</th><th>ceiling</th>"
+        "<div class=\"scroll\"><table><thead><tr><th>cell</th>{}<th>{}</th><th>ceiling</th>"
         "<th>of ceiling</th></tr></thead><tbody>",
-        escape(data_.baseline), escape(data_.model));
+        with_baseline_ ? fmt::format("<th>{}</th>", escape(data_.baseline)) : "", escape(data_.model));
     for (const CellScore& row : rows) {
       chart.categories.push_back(row.name);
       chart.bars[0].values.push_back(row.model);
-      chart.bars[1].values.push_back(row.baseline);
+      if (with_baseline_) chart.bars[1].values.push_back(row.baseline);
       chart.marks[0].values.push_back(row.ceiling);
       const bool is_mean = rows.size() > 1 && &row == &rows.back();
       const bool better = !(row.model < row.baseline);
-      table += fmt::format("<tr{}><td>{}</td><td>{}</td><td{}>{}</td><td>{}</td><td>{}</td></tr>",
-                           is_mean ? " class=\"mean\"" : "", escape(row.name), score(row.baseline),
+      table += fmt::format("<tr{}><td>{}</td>{}<td{}>{}</td><td>{}</td><td>{}</td></tr>",
+                           is_mean ? " class=\"mean\"" : "", escape(row.name),
+                           with_baseline_ ? "<td>" + score(row.baseline) + "</td>" : "",
                            better ? " class=\"best\"" : "", score(row.model), score(row.ceiling),
                            share(row.model, row.ceiling));
     }
@@ -142,9 +150,10 @@ class RunPage {
     out += "<div class=\"pair\">";
     out += figure(
         svg::render(chart, "correlation of model, baseline and ceiling for each cell"),
-        fmt::format("Each cell: {} (thick), {} (thin) and the noise ceiling (stroke). The nearer the thick "
-                    "bar comes to the stroke, the less there is left to explain.",
-                    escape(data_.model), escape(data_.baseline)));
+        fmt::format(
+            "Each cell: {} (thick){} and the noise ceiling (stroke). The nearer the thick bar comes to "
+            "the stroke, the less there is left to explain.",
+            escape(data_.model), with_baseline_ ? fmt::format(", {} (thin)", escape(data_.baseline)) : ""));
     out += figure(table,
                   fmt::format("The same in numbers: correlation between the predicted rate and the mean{} "
                               "over the whole test movie, 10 ms bins.",
@@ -200,8 +209,8 @@ class RunPage {
       out += figure(
           curve_plot(data_.correlation, "correlation r, mean over cells", true),
           fmt::format("Correlation by training step, mean over cells, on held-out data; higher is better. "
-                      "Dashed: the noise ceiling and {} on the test movie.",
-                      escape(data_.baseline)));
+                      "Dashed: the noise ceiling{} on the test movie.",
+                      with_baseline_ ? " and " + escape(data_.baseline) : ""));
     return out + "</div>";
   }
 
@@ -231,9 +240,10 @@ class RunPage {
 
   /// Once, under the first of the pictures that are all alike.
   std::string explanation() const {
-    return fmt::format(" Recorded rate ({}), and the rates that {} and {} predict from the movie alone.{}",
+    return fmt::format(" Recorded rate ({}), and the rate predicted from the movie alone by {}{}.{}",
                        data_.trials > 0 ? fmt::format("mean of {} trials", data_.trials) : "mean over trials",
-                       escape(data_.model), escape(data_.baseline),
+                       escape(data_.model),
+                       data_.traces.front().baseline_hz.empty() ? "" : " and by " + escape(data_.baseline),
                        data_.traces.front().spikes_s.empty()
                            ? ""
                            : " Spikes that line up from row to row are what a model can predict.");
@@ -247,52 +257,6 @@ class RunPage {
                 "from trial to trial is the signal; what does not is noise.");
     for (const CellTrace& one : data_.traces) out += trace(one, &one == &data_.traces.front());
     return out;
-  }
-
-  static std::string filter_card(const SpaceTimeFilter& filter) {
-    std::string out =
-        fmt::format("<figure class=\"card\"><div class=\"top\"><h3>{}</h3>", escape(filter.name));
-    if (std::isfinite(filter.separable_share))
-      out += fmt::format("<span>{:.0f} % separable</span>", 100 * filter.separable_share);
-    out += "</div>";
-    if (!filter.space.empty()) {
-      // time · space has a sign to spare: the picture shows the filter as it is when the curve peaks.
-      const auto [least, most] = std::minmax_element(filter.time.begin(), filter.time.end());
-      const double sign = -*least > *most ? -1 : 1;
-      const auto signed_copy = [sign](std::vector<double> values) {
-        for (double& value : values) value *= sign;
-        return values;
-      };
-      svg::LinePlot plot;
-      plot.x_label = "time before the response (ms)";
-      plot.height_px = 84;
-      plot.x_ticks = 4;
-      plot.x_most = 0;
-      plot.y_ticks = 2;
-      plot.zero_line = true;
-      plot.y_least = plot.y_most = 0;
-      std::vector<double> before_ms;
-      for (std::int64_t f = 0; f < filter.frames; ++f)
-        before_ms.push_back(-1e3 * static_cast<double>(filter.frames - f) * filter.frame_s);
-      plot.lines.push_back({"", "model", before_ms, signed_copy(filter.time), false, 2});
-      out += "<div class=\"two\">";
-      out += svg::heat_map_image(signed_copy(filter.space), filter.height, filter.width, 0,
-                                 fmt::format("{} in space", filter.name));
-      out += svg::render(plot, fmt::format("{} in time", filter.name)) + "</div>";
-    }
-    double scale = 0;  // one for all slices, so that their strengths can be compared
-    for (const std::vector<double>& slice : filter.slices)
-      for (const double value : slice)
-        if (std::isfinite(value)) scale = std::max(scale, std::abs(value));
-    out += "<div class=\"strip\">";
-    for (std::size_t k = 0; k < filter.slices.size(); ++k) {
-      const double ms = 1e3 * static_cast<double>(filter.frames - filter.slice_frames[k]) * filter.frame_s;
-      out += fmt::format("<div>{}−{:.0f}</div>",
-                         svg::heat_map_image(filter.slices[k], filter.height, filter.width, scale,
-                                             fmt::format("{}, {:.0f} ms before", filter.name, ms)),
-                         ms);
-    }
-    return out + "</div></figure>";
   }
 
   std::string filters(std::string_view id, std::string_view title, std::string_view intro,
@@ -341,6 +305,7 @@ class RunPage {
   const ReportData& data_;
   int run_;
   int& figure_;
+  bool with_baseline_;
 };
 
 std::string comparison(const std::vector<ReportData>& runs, int& figure) {

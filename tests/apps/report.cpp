@@ -103,6 +103,17 @@ TEST_CASE("what is not known leaves no hole") {
   CHECK_FALSE(has_nan(sparse));
 }
 
+TEST_CASE("a report without a baseline does not speak of one") {
+  ReportData data = sample_report();
+  for (CellScore& cell : data.cells) cell.baseline = std::nan("");
+  for (CellTrace& trace : data.traces) trace.baseline_hz.clear();
+  const std::string html = report_html({data});
+  CHECK(wrong_in(html) == "");
+  data.baseline = "another model";
+  CHECK_FALSE(has(report_html({data}), "another model"));
+  CHECK_FALSE(has(html, "ink-baseline\""));
+}
+
 TEST_CASE("eight slices, the newest among them") {
   SpaceTimeFilter filter{.name = "f", .frames = 40, .height = 1, .width = 2};
   std::vector<double> values;
