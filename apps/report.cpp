@@ -20,8 +20,10 @@ ReportData load_report(const fs::path& run) {
   if (!fs::is_directory(run)) throw IoError(fmt::format("{}: there is no such run folder", run.string()));
   const fs::path numbers = run / "report.json";
   if (!fs::exists(numbers))
-    throw IoError(fmt::format("{}: has no report.json yet; a run writes it when it ends or is interrupted",
-                              run.string()));
+    throw IoError(
+        fmt::format("{}: has no report.json yet; a run writes it when it ends; finish it with fovea train "
+                    "MODEL --resume --out RUN",
+                    run.string()));
   return report_from_json(read_file(numbers), numbers.string());
 }
 

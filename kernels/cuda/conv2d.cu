@@ -18,6 +18,7 @@ namespace {
 
 using gpu::kOut, gpu::kSlide;
 constexpr int kMaxThreads = 256, kFewThreads = 128;
+constexpr int kRunTerms = 256;
 
 /// y = bias + x ⋆ w. Weight (o, c, r, s) stands at w[o·w_out + c·w_in + r·w_row + s·w_column].
 struct Correlation {
@@ -65,12 +66,13 @@ __global__ void __launch_bounds__(kMaxThreads, 2)
   const bool active = group < t.groups && left + column < k.out_width;
   const int rows = t.rows(), width = t.columns + k.kernel_width - 1;
 
-  float sums[kSlide][kOut];
-  for (int o = 0; o < kOut; ++o) {
-    const float start = bias != nullptr && out + o < k.out_channels ? bias[out + o] : 0.0f;
-    for (int j = 0; j < kSlide; ++j) sums[j][o] = start;
-  }
-  for (int c_begin = 0; c_begin < k.channels; c_begin += t.channels)
+  // A chain of sums ends with the stage in which it reaches kRunTerms terms and is added to y (Note [Short
+  // runs] in kernels/cpu/conv2d_tile.h): 64 accesses to y, which stays in the cache, per 8000 multiply-adds
+  // or more.
+  float sums[kSlide][kOut] = {};
+  int terms = 0;
+  bool first = true;
+  for (int c_begin = 0; c_begin < gpu::larger(k.channels, 1); c_begin += t.channels)
     for (int r_begin = 0; r_begin < k.kernel_height; r_begin += t.taps) {
       const int channels = min(t.channels, k.channels - c_begin),
                 taps = min(t.taps, k.kernel_height - r_begin);
@@ -87,15 +89,23 @@ __global__ void __launch_bounds__(kMaxThreads, 2)
         for (int s = 0; s < k.kernel_width; ++s)
           gpu::slide(taps, pieces + (c * rows + group * kSlide) * t.pitch + column + s, t.pitch,
                      weights + c * taps * step + s * kOut, step, sums);
+      terms += channels * taps * k.kernel_width;
+      const bool last = c_begin + t.channels >= k.channels && r_begin + t.taps >= k.kernel_height;
+      if (terms < kRunTerms && !last) continue;
+      float* to = y + ((image * k.out_channels + out) * k.out_height + top + group * kSlide) * k.out_width +
+                  left + column;
+      for (int o = 0; o < kOut; ++o, to += static_cast<std::int64_t>(k.out_height) * k.out_width) {
+        const float start = bias != nullptr && out + o < k.out_channels ? bias[out + o] : 0.0f;
+        for (int j = 0; j < kSlide; ++j) {
+          float* const total = to + static_cast<std::int64_t>(j) * k.out_width;
+          if (out + o < k.out_channels && top + group * kSlide + j < k.out_height)
+            *total = (first ? start : *total) + sums[j][o];
+          sums[j][o] = 0.0f;
+        }
+      }
+      terms = 0;
+      first = false;
     }
-  if (!active) return;
-  for (int o = 0; o < kOut && out + o < k.out_channels; ++o) {
-    float* to = y + ((image * k.out_channels + out + o) * k.out_height) * k.out_width + left + column;
-    for (int j = 0; j < kSlide; ++j) {
-      const int row = top + group * kSlide + j;
-      if (row < k.out_height) to[static_cast<std::int64_t>(row) * k.out_width] = sums[j][o];
-    }
-  }
 }
 
 /// By shape alone. Many images: the fewest warps; few: small blocks, so that more multiprocessors have one.
