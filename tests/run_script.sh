@@ -135,8 +135,6 @@ run fromat
 check 'swapped letters are near' says "$err" "nearest is 'format'"
 run format --chekc
 check 'unknown option of format' is "$status" 2
-run demo --out
-check 'demo --out without a folder' is "$status" 2
 
 # ---------------------------------------------------------------------------------------------- packages
 
@@ -246,22 +244,9 @@ cd "$checkout"
 machine debian 12
 run demo
 check 'demo: done' is "$status" 0
-check 'demo: names its report' says "$out" "report: $checkout/runs/demo/deep-retina/report.html"
-touch runs/demo/recording runs/demo/deep-retina/old
-run demo
-check 'demo again: done' is "$status" 0
-check 'demo again: the old models are gone' test ! -e runs/demo/deep-retina/old
-check 'demo again: the recording stays' test -e runs/demo/recording
-mkdir -p thesis
-touch thesis/chapter1
-run demo --out thesis
-check 'demo in a foreign folder: refused' is "$status" 1
-check 'demo in a foreign folder: untouched' is "$(ls -A thesis)" chapter1
-(flock 9 && sleep 2) 9>>runs/demo/.fovea-demo &
-sleep 0.1
-run demo
-check 'two demos in one folder: refused' says "$err" 'another demo is running'
-wait
+check 'demo: its folder is in the checkout' says "$out" "in $checkout: demo --out $checkout/runs/demo"
+run demo --out elsewhere --seed 2
+check 'demo: arguments are handed on' says "$out" 'demo --out elsewhere --seed 2'
 
 # ------------------------------------------------------------------------------------------ clean, lock
 
@@ -271,7 +256,7 @@ touch build/dev/x
 run clean
 check 'clean: done' is "$status" 0
 check 'clean removes build/' test ! -e build
-check 'clean removes nothing else' is "$(ls -A)" $'CMakePresets.json\nrun\nruns\nthesis'
+check 'clean removes nothing else' is "$(ls -A)" $'CMakePresets.json\nrun\nruns'
 run clean
 check 'clean with nothing to do' is "$status" 0
 mkdir "$sandbox/scratch disk"
