@@ -11,6 +11,7 @@
 #include "apps/exit_code.h"
 #include "apps/names.h"
 #include "apps/version.h"
+#include "kernels/arena.h"
 
 namespace fovea::apps {
 namespace {
@@ -108,6 +109,8 @@ int run_program(const std::vector<std::string>& arguments, std::ostream& out, st
                 fmt::format("{} ('{} --help' shows the usage)", usage_error(program, error), prefix));
   } catch (const UsageError& error) {
     return fail(kWrongUsage, one_line(error.what()));
+  } catch (const OutOfMemory& error) {  // says who asked for how much
+    return fail(kFailed, one_line(error.what()));
   } catch (const std::bad_alloc&) {
     return fail(kFailed, "out of memory; a smaller train.batch needs less");
   } catch (const std::exception& error) {

@@ -18,8 +18,13 @@
 namespace fovea::apps {
 namespace {
 
-constexpr std::int64_t kChunkFrames =
-    3000;  // held out in pieces of 30 s: neighbouring windows share 39 frames
+/// Length of the pieces that are held out: 30 s (neighbouring windows share 39 of 40 frames), or as short as
+/// the share asks for in a short recording, but with some windows in each.
+std::int64_t held_out_frames(std::int64_t frames, double share, std::int64_t history) {
+  constexpr std::int64_t kLongest = 3000;
+  const auto wanted = static_cast<std::int64_t>(share * static_cast<double>(frames));
+  return std::max(std::min(kLongest, wanted), 2 * history);
+}
 
 retina::Stimulus parse_stimulus(const std::string& text) {
   using retina::Stimulus;
@@ -85,8 +90,10 @@ RetinaData load_retina_data(const Config& config) {
   const std::int64_t skip = simulated ? retina::kAdaptationFrames : 0;
   nn::WindowDataset all(recording.train_stimulus, recording.train_rate, nn::ResponseLayout::cells_time,
                         {.history = history, .skip = skip, .blocks = recording.blocks});
-  auto parts = all.hold_out(config.real("data.hold_out"), kChunkFrames,
-                            static_cast<std::uint64_t>(config.integer("train.seed")));
+  auto parts =
+      all.hold_out(config.real("data.hold_out"),
+                   held_out_frames(recording.train_stimulus.size(0), config.real("data.hold_out"), history),
+                   static_cast<std::uint64_t>(config.integer("train.seed")));
   nn::WindowDataset test(recording.test_stimulus, recording.test_rate, nn::ResponseLayout::cells_time,
                          {.history = history, .skip = skip});
   const nn::Normalization normalization = parts.train.measure();

@@ -150,13 +150,25 @@ class Trainer {
     const RetinaScores scores = score(held_out.rate, held_out.target);
     const double r = scores.pearson.mean;
     if (config_.integer("optim.plateau_patience") >= 0) plateau_.step(r);
-    is_best_ = !(r <= best_);  // also while there is none yet
+    is_best_ = r > best_ || std::isnan(best_);  // a first score that is not defined is better than none
     if (is_best_) best_ = r;
     run_.metrics().append(step_, {{"val_pearson", r}, {"val_log_likelihood", scores.log_likelihood.mean}});
     progress.metric("val r", r);
   }
 
+  /// A step from a finite loss can still leave weights that are not, and the next checkpoints would push out
+  /// the good ones.
+  void check_weights() const {
+    for (const auto& [name, parameter] : model_.module->named_parameters())
+      for (const float value : parameter->value.to_vector<float>())
+        if (!std::isfinite(value))
+          throw IoError(
+              fmt::format("{} became {} at step {}; the last checkpoint is kept. Try a smaller optim.lr",
+                          name, value, step_));
+  }
+
   void save() {
+    check_weights();
     nn::State state = nn::with_prefix("model.", model_.module->state());
     state.merge(nn::with_prefix("optim.", optimizer_.state()));
     const Device host = Device::cpu({.threads = 1});
@@ -239,7 +251,7 @@ class Trainer {
   nn::Plateau plateau_;
   nn::Loader loader_;
   std::int64_t step_ = 0, total_steps_ = 0;
-  double best_ = -std::numeric_limits<double>::infinity();
+  double best_ = std::nan("");
   bool is_best_ = false;
 };
 

@@ -42,6 +42,7 @@ GradCheck grad_check(const std::function<Var(std::span<const Var>)>& f, std::spa
       }
       const double difference = (ends[0] - ends[1]) / (2 * step);
       const double error = std::abs(along - difference) / (std::abs(along) + std::abs(difference) + 1e-12);
+      if (std::isnan(result.worst)) continue;  // nothing is worse
       if (!(error <= result.worst)) result = {error, fmt::format("input {}, direction {}", k, d)};
     }
   }

@@ -19,7 +19,7 @@ struct GradCheck {
 /// Compares the tape's gradient of a scalar function with central differences of the function itself, along
 /// `directions` random directions per input.
 ///
-/// f         makes a single-element Var of its inputs; called 2·directions + 1 times per input
+/// f         makes a single-element Var of its inputs; called once, and 2·directions times per input
 /// inputs    f64 where f's ops allow it: then 1e-6 is a fair tolerance. In f32 the difference itself carries
 /// an
 ///           error of about 1e-3, which is why the op table compares with a double reference instead

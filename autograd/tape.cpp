@@ -100,7 +100,10 @@ void Tape::backward(std::span<const Root> roots, bool keep) {
     }
     if (!keep) entry.backward = nullptr;  // frees the tensors it held
   }
-  if (!keep) records_.clear();
+  if (!keep) {
+    records_.clear();
+    freed_ = next_;
+  }
   for (const auto& [id, grad] : leaves_) {
     const Tensor& gradient = grads_[static_cast<std::size_t>(id)];
     if (grad == nullptr || !gradient.defined()) continue;
@@ -120,6 +123,10 @@ void Tape::add_gradient(int id, const Tensor& gradient, const char* op) {
   const auto k = static_cast<std::size_t>(id);
   if (gradient.shape() != shapes_[k])
     reject(op, "the gradient {} does not have the shape {} of its input", gradient.shape(), shapes_[k]);
+  if (id < freed_ && !leaves_.contains(id))  // would end here unseen
+    reject<ValueError>(
+        op, "the records that lead to {} were freed by an earlier backward; pass keep = true to that one",
+        shapes_[k]);
   Tensor& sum = grads_[k];
   if (!sum.defined()) {
     sum = gradient;

@@ -87,7 +87,7 @@ class Tape {
   };
   /// Fills the gradients of all leaves that `loss` depends on, and frees the records as it goes; with `keep`
   /// they stay and backward may be called again. throws ShapeError if loss is not a single element and has no
-  /// seed
+  /// seed, ValueError if it depends on no leaf or on records that are freed
   void backward(const Var& loss, bool keep = false);
   void backward(std::span<const Root> roots, bool keep = false);
 
@@ -134,6 +134,7 @@ class Tape {
   RandomState random_;
   bool recording_ = true;
   int next_ = 0;
+  int freed_ = 0;  // results below have no record any more
   std::vector<Record> records_;
   std::vector<Shape> shapes_;  // by id
   std::vector<Tensor> grads_;  // by id, during backward; leaves keep theirs

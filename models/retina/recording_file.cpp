@@ -107,6 +107,10 @@ RecordingData load_recording(const std::filesystem::path& path, const Device& de
   if (!(data.test_rate.shape() == rates) || !(data.test_repeats.shape().without(0) == rates) ||
       (data.test_true_rate.defined() && !(data.test_true_rate.shape() == rates)))
     bad(fmt::format("the test responses do not have the shape [cells, frames] = {}", rates));
+  if (data.test_stimulus.size(1) != data.train_stimulus.size(1) ||
+      data.test_stimulus.size(2) != data.train_stimulus.size(2))
+    bad(fmt::format("train/stimulus {} and test/stimulus {} differ in height or width",
+                    data.train_stimulus.shape(), data.test_stimulus.shape()));
   return data;
 }
 

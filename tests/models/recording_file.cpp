@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/retina/recording_file.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "models/retina/linear_nonlinear.h"
+#include "models/retina/predict.h"
+#include "models/retina/reliability.h"
+#include "models/retina/separable.h"
+#include "models/retina/spike_triggered_average.h"
+#include "nn/init.h"
+#include "tensor/io.h"
+#include "tensor/views.h"
+#include "tests/apps/temporary_folder.h"
+#include "tests/nn/expect.h"
+
+using namespace fovea;
+using namespace fovea::retina;
+using namespace fovea::test;
+
+namespace {
+
+const Device& host() {
+  static const Device device = Device::cpu({.threads = 1});
+  return device;
+}
+
+Tensor uniform(const Shape& shape, const char* stream, float low, float high) {
+  return Tensor::uniform(shape, {9, philox::stream_id(stream), 0, nullptr}, low, high, host());
+}
+
+RecordingData synthetic(std::int64_t frames = 60, std::int64_t test_frames = 30) {
+  RecordingData data;
+  data.train_stimulus = uniform({frames, 6, 5}, "train", 0, 255).to(DType::u8);
+  data.train_rate = uniform({2, frames}, "rate", 0, 30);
+  data.blocks = {frames / 3, frames - frames / 3};
+  data.test_stimulus = uniform({test_frames, 6, 5}, "test", 0, 255).to(DType::u8);
+  data.test_rate = uniform({2, test_frames}, "test rate", 0, 30);
+  data.test_repeats = uniform({3, 2, test_frames}, "repeats", 0, 30);
+  data.test_true_rate = uniform({2, test_frames}, "true", 0, 30);
+  data.metadata = {{"source", "numbers"}, {"cell_types", "a;b"}};
+  return data;
+}
+
+template <class T>
+bool equal(const Tensor& a, const Tensor& b) {
+  return a.shape() == b.shape() && a.to_vector<T>() == b.to_vector<T>();
+}
+
+/// What load_recording says of a file with one tensor replaced (or, if undefined, left out).
+std::string complaint(const std::string& name, const Tensor& replacement) {
+  const apps::TemporaryFolder folder;
+  const auto path = folder.path() / "r.safetensors";
+  save_recording(path, synthetic());
+  Safetensors file = load_safetensors(path, host());
+  file.tensors.erase(name);
+  if (replacement.defined()) file.tensors.emplace(name, replacement);
+  save_safetensors(path, file.tensors);
+  const std::string text = apps::text_of<IoError>([&] { load_recording(path, host()); });
+  const std::string start = path.string() + ": ";
+  REQUIRE(text.starts_with(start));
+  return text.substr(start.size());
+}
+
+}  // namespace
+
+TEST_CASE("a recording survives its file") {
+  const apps::TemporaryFolder folder;
+  const auto path = folder.path() / "r.safetensors";
+  const RecordingData saved = synthetic();
+  save_recording(path, saved);
+  const RecordingData loaded = load_recording(path, host());
+  CHECK(equal<std::uint8_t>(loaded.train_stimulus, saved.train_stimulus));
+  CHECK(equal<float>(loaded.train_rate, saved.train_rate));
+  CHECK(loaded.blocks == saved.blocks);
+  CHECK(equal<std::uint8_t>(loaded.test_stimulus, saved.test_stimulus));
+  CHECK(equal<float>(loaded.test_rate, saved.test_rate));
+  CHECK(equal<float>(loaded.test_repeats, saved.test_repeats));
+  CHECK(equal<float>(loaded.test_true_rate, saved.test_true_rate));
+  CHECK(loaded.metadata == saved.metadata);
+  CHECK(loaded.cells() == 2);
+
+  RecordingData nobody_knows = saved;
+  nobody_knows.test_true_rate = Tensor();
+  save_recording(path, nobody_knows);
+  CHECK_FALSE(load_recording(path, host()).test_true_rate.defined());
+}
+
+TEST_CASE("a file that is no recording says what is wrong with it") {
+  CHECK(complaint("train/blocks", Tensor()) ==
+        "is not a recording: tensor 'train/blocks' is missing (fovea data retina makes one)");
+  CHECK(complaint("train/stimulus", Tensor::zeros({60, 6, 5}, DType::f32, host())) ==
+        "tensor 'train/stimulus' is f32 [60, 6, 5], expected u8 of rank 3");
+  CHECK(complaint("test/repeats", Tensor::zeros({2, 30}, DType::f32, host())) ==
+        "tensor 'test/repeats' is f32 [2, 30], expected f32 of rank 3");
+  CHECK(complaint("train/response/firing_rate_10ms", Tensor::zeros({2, 59}, DType::f32, host())) ==
+        "train/stimulus has 60 frames, the responses 59 bins, the blocks 60 frames");
+  CHECK(complaint("train/blocks", Tensor::from(std::vector<std::int64_t>{20, 41}, {2}, host())) ==
+        "train/stimulus has 60 frames, the responses 60 bins, the blocks 61 frames");
+  CHECK(complaint("test/stimulus", Tensor::zeros({31, 6, 5}, DType::u8, host())) ==
+        "the test responses do not have the shape [cells, frames] = [2, 31]");
+  CHECK(complaint("test/true_rate", Tensor::zeros({3, 30}, DType::f32, host())) ==
+        "the test responses do not have the shape [cells, frames] = [2, 30]");
+  CHECK(complaint("test/repeats", Tensor::zeros({4, 3, 30}, DType::f32, host())) ==
+        "the test responses do not have the shape [cells, frames] = [2, 30]");
+  CHECK(complaint("test/stimulus", Tensor::zeros({30, 5, 6}, DType::u8, host())) ==
+        "train/stimulus [60, 6, 5] and test/stimulus [30, 5, 6] differ in height or width");
+}
+
+TEST_CASE("the noise ceiling is the correlation of the truth with the mean of the repeats") {
+  RecordingData data = synthetic();
+  const auto truth = data.test_true_rate.to_vector<float>(), mean = data.test_rate.to_vector<float>();
+  const std::vector<double> ceilings = noise_ceilings(data, 4);
+  REQUIRE(ceilings.size() == 2);
+  for (std::size_t cell = 0; cell < 2; ++cell) {
+    const Floats x(truth.begin() + static_cast<std::ptrdiff_t>(cell * 30 + 4),
+                   truth.begin() + static_cast<std::ptrdiff_t>(cell * 30 + 30));
+    const Floats y(mean.begin() + static_cast<std::ptrdiff_t>(cell * 30 + 4),
+                   mean.begin() + static_cast<std::ptrdiff_t>(cell * 30 + 30));
+    CHECK(ceilings[cell] == correlation(x, y));
+  }
+  CHECK(ceilings != noise_ceilings(data, 0));
+  data.test_true_rate = data.test_rate;
+  for (const double ceiling : noise_ceilings(data, 4)) CHECK(ceiling == doctest::Approx(1));
+  data.test_true_rate = Tensor();
+  for (const double ceiling : noise_ceilings(data, 4)) CHECK(std::isnan(ceiling));
+}
+
+TEST_CASE("the spike-triggered average is the mean of the windows, weighted by the rate") {
+  const RecordingData data = synthetic();
+  constexpr std::int64_t kHistory = 4, kPixels = 30, kCellCount = 2;
+  nn::WindowDataset windows(data.train_stimulus, data.train_rate, nn::ResponseLayout::cells_time,
+                            {.history = kHistory, .skip = 3, .blocks = data.blocks});
+  windows.set_normalization({.mean = 120, .sd = 70});
+  const Tensor average = spike_triggered_average(windows);
+  REQUIRE(average.shape() == Shape{kCellCount, kHistory, 6, 5});
+  const auto got = average.to_vector<float>();
+
+  const auto pixel = data.train_stimulus.to_vector<std::uint8_t>();
+  const auto rate = data.train_rate.to_vector<float>();
+  for (std::int64_t cell = 0; cell < kCellCount; ++cell) {
+    std::vector<double> sum(kHistory * kPixels);
+    double weight = 0;
+    std::int64_t start = 0;
+    for (const std::int64_t frames : data.blocks) {
+      for (std::int64_t t = start + 3 + kHistory; t < start + frames; ++t) {
+        const double r = rate[static_cast<std::size_t>(cell * 60 + t)];
+        weight += r;
+        for (std::int64_t i = 0; i < kHistory * kPixels; ++i)
+          sum[static_cast<std::size_t>(i)] +=
+              r * (pixel[static_cast<std::size_t>((t - kHistory) * kPixels + i)] - 120.0) / 70.0;
+      }
+      start += frames;
+    }
+    for (std::int64_t i = 0; i < kHistory * kPixels; ++i)
+      CHECK(got[static_cast<std::size_t>(cell * kHistory * kPixels + i)] ==
+            doctest::Approx(sum[static_cast<std::size_t>(i)] / weight).epsilon(1e-4).scale(1));
+  }
+}
+
+TEST_CASE("a product of time and space is found again") {
+  const std::vector<double> time{0.5, -4, 2, 0}, space{0.6, 0, -0.8};
+  std::vector<double> filter;
+  for (const double t : time)
+    for (const double s : space) filter.push_back(t * s);
+  const Separable found = separate(filter, 4);
+  CHECK(found.share == doctest::Approx(1));
+  for (std::size_t t = 0; t < 4; ++t)
+    CHECK(found.time[t] == doctest::Approx(-time[t]));  // the largest is > 0
+  for (std::size_t p = 0; p < 3; ++p) CHECK(found.space[p] == doctest::Approx(-space[p]));
+}
+
+TEST_CASE("of two products the stronger one is found, wherever the single strongest frame lies") {
+  // Two orthogonal pictures: one in a single strong frame, one in four weaker ones: 1 against 4·0.81.
+  const std::vector<double> filter{1, 0, 0, 0.9, 0, 0.9, 0, -0.9, 0, 0.9};
+  const Separable found = separate(filter, 5);
+  CHECK(found.share == doctest::Approx(3.24 / 4.24));
+  CHECK(std::abs(found.space[0]) < 1e-12);
+  CHECK(found.space[1] == doctest::Approx(1));
+  const double expected[] = {0, 0.9, 0.9, -0.9, 0.9};
+  for (std::size_t t = 0; t < 5; ++t) CHECK(found.time[t] == doctest::Approx(expected[t]));
+}
+
+TEST_CASE("separating filters of no size, of odd sizes and of any scale") {
+  const Separable none = separate(std::vector<double>(12, 0.0), 4);
+  CHECK(none.share == 0);
+  CHECK(none.time == std::vector<double>(4, 0.0));
+  CHECK(none.space == std::vector<double>(3, 0.0));
+  for (const double scale : {1e-60, 1e60}) {
+    const Separable found = separate(std::vector<double>{3 * scale, 0, 0, scale}, 2);
+    CHECK(found.share == doctest::Approx(0.9));
+    CHECK(found.time[0] / scale == doctest::Approx(3));
+  }
+  CHECK(message([] { separate(std::vector<double>(7), 2); }) ==
+        "separate: 7 values are no whole number of pixels in 2 frames");
+  CHECK(message([] { separate(std::vector<double>(7), 0); }) ==
+        "separate: 7 values are no whole number of pixels in 0 frames");
+}
+
+TEST_CASE("predict gives what the model gives, sample by sample") {
+  const RecordingData data = synthetic();
+  nn::WindowDataset windows(data.train_stimulus, data.train_rate, nn::ResponseLayout::cells_time,
+                            {.history = 4, .blocks = data.blocks});
+  windows.set_normalization({.mean = 120, .sd = 70});
+  LinearNonlinear model({.cells = 2, .history = 4, .size = 1}, host());
+  model.filter().weight.value = uniform({2, 4 * 30}, "weights", -0.1f, 0.1f);
+  model.filter().bias.value.fill(0.25);
+  REQUIRE(model.training());
+  const Predictions found = predict(model, windows, host(), 7);
+  CHECK(model.training());
+  model.eval();
+  (void)predict(model, windows, host());
+  CHECK_FALSE(model.training());
+
+  std::vector<std::int64_t> all(static_cast<std::size_t>(windows.size()));
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<std::int64_t>(i);
+  const Tensor x = Tensor::empty({windows.size(), 4, 6, 5}, DType::f32, host());
+  const Tensor target = Tensor::empty({windows.size(), 2}, DType::f32, host());
+  windows.gather(all, x, target);
+  CHECK(equal<float>(found.target, target));
+  REQUIRE(found.rate.shape() == Shape{windows.size(), 2});
+  const auto rate = found.rate.to_vector<float>(), direct = model(x).value().to_vector<float>();
+  for (std::size_t i = 0; i < rate.size(); ++i) CHECK(rate[i] == doctest::Approx(direct[i]).epsilon(1e-5));
+  CHECK(equal<float>(predict(model, windows, host(), 1).target, target));
+}
