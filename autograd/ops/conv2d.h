@@ -68,9 +68,9 @@ inline Tensor with_whole_planes(const Tensor& x) {
 /// bias     [O] f32, or Var() for none
 /// options  padding ≥ 0; stride, dilation and groups must be 1
 /// returns  [N, O, P, Q], P = H + 2·padding - R + 1, Q = W + 2·padding - S + 1
-/// keeps    x, w: dx is the correlation of dy with w turned by 180°, dw that of x with dy, dbias = Σ_{n,p,q}
-/// dy throws   ShapeError, DTypeError, DeviceError, ValueError (options); each shows x and w order
-/// deterministic: sums in a fixed order given by the shape
+/// keeps    x, w: dx correlates dy with w turned by 180°, dw correlates x with dy, dbias = Σ_{n,p,q} dy
+/// throws   ShapeError, DTypeError, DeviceError, ValueError (options); each shows x and w
+/// order    deterministic: sums in a fixed order given by the shape
 inline Var conv2d(const Var& x, const Var& w, const Var& bias, const Conv2dOptions& options = {}) {
   constexpr const char* op = "conv2d";
   conv2d_detail::check(x, w, bias, options);

@@ -19,9 +19,8 @@ struct LinearNonlinearOptions {
 ///
 /// x           [B, history, size, size] f32, contrast with mean 0 and standard deviation 1
 /// returns     [B, cells] f32, Hz
-/// parameters  filter.weight [cells, history·size²], filter.bias [cells]; the weights start at 0, so that the
-/// filter
-///             stays within what the stimuli span
+/// parameters  filter.weight [cells, history·size²], filter.bias [cells]; the weights start at 0, so that
+///             the filter stays within what the stimuli span
 /// source      Chichilnisky 2001, "A simple white noise analysis of neuronal light responses"
 class LinearNonlinear final : public nn::Module {
  public:

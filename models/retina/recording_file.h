@@ -15,11 +15,13 @@ namespace fovea::retina {
 /// A recording as a model sees it, in host memory.
 ///
 /// In a file (safetensors) the tensors have the names of the labs' HDF5 layout:
-///   train/stimulus [T, 50, 50] u8                 test/stimulus [T', 50, 50] u8
-///   train/response/firing_rate_10ms [cells, T]    test/response/firing_rate_10ms [cells, T'], mean over
-///   repeats train/blocks [B] i64, frames of each block    test/repeats [repeats, cells, T'], rates of single
-///   trials
-///                                                 test/true_rate [cells, T'], known for simulated cells only
+///   train/stimulus                   [T, 50, 50] u8
+///   train/response/firing_rate_10ms  [cells, T]
+///   train/blocks                     [B] i64, frames of each block
+///   test/stimulus                    [T', 50, 50] u8
+///   test/response/firing_rate_10ms   [cells, T'], mean over repeats
+///   test/repeats                     [repeats, cells, T'], rates of single trials
+///   test/true_rate                   [cells, T'], known for simulated cells only
 /// Rates are f32 in Hz, one bin is 10 ms.
 struct RecordingData {
   Tensor train_stimulus, train_rate;
@@ -37,8 +39,8 @@ void save_recording(const std::filesystem::path& path, const RecordingData& data
 /// throws IoError naming the file and what is missing or does not fit together
 RecordingData load_recording(const std::filesystem::path& path, const Device& device);
 
-/// Correlation of the true rate with the mean of the repeats over the bins from `first_bin` on, per cell: what a model
-/// that knows the truth scores. NaN where nobody knows the true rate.
+/// Correlation of the true rate with the mean of the repeats over the bins from `first_bin` on, per cell:
+/// what a model that knows the truth scores. NaN where nobody knows the true rate.
 std::vector<double> noise_ceilings(const RecordingData& data, std::int64_t first_bin);
 
 }  // namespace fovea::retina

@@ -32,9 +32,8 @@ class Simulator {
   const Alpha& alpha() const { return alpha_; }
 
   /// Rates without trial noise and refractoriness. Each call starts from the same adapted state.
-  /// z        [T, kSize, kSize] in units of the probes: 0 grey, −1 one standard deviation darker; intensities
-  /// are
-  ///          clipped to [0, 4], so nothing is darker than z = −2.2
+  /// z        [T, kSize, kSize] in units of the probes: 0 grey, −1 one standard deviation darker;
+  ///          intensities are clipped to [0, 4], so nothing is darker than z = −2.2
   /// returns  [kCells, T], Hz, at the end of each frame
   std::vector<float> rates(std::span<const float> z) const;
 
