@@ -68,7 +68,7 @@ echo "in \$PWD: \$*"
 BODY
 chmod +x "$sandbox/program"
 
-everything=(g++ cmake ninja-build ccache git libopenblas-dev libfmt-dev libspdlog-dev libcli11-dev
+everything=(g++ cmake ninja-build ccache git libopenblas-dev libfmt-dev libcli11-dev
   libtomlplusplus-dev nlohmann-json3-dev libboost-context-dev zlib1g-dev libpng-dev libjpeg-dev
   doctest-dev libbenchmark-dev librandom123-dev mate-backgrounds)
 
