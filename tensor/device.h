@@ -24,7 +24,7 @@ enum class DeviceKind { cpu, simt, cuda };
 class Device {
  public:
   struct CpuOptions {
-    int threads = 0;         ///< 0: all hardware threads
+    int threads = 0;              ///< 0: all hardware threads
     std::optional<Isa> isa = {};  ///< empty: the best available
   };
   static Device cpu(CpuOptions options);
