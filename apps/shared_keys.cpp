@@ -24,8 +24,8 @@ std::vector<Key> shared_keys() {
        "evaluations without a better held-out score before the step size falls; -1: it never does", -1, 1e6},
       {"optim.plateau_factor", 0.5, "by which it falls", 1e-6, 0.999},
       {"data.path", "", "data set: a name ('fovea data' lists them) or a path; empty: the model's own"},
-      {"data.hold_out", 0.05, "share of the training data that is held out for evaluation, in pieces of 30 s",
-       0.001, 0.9},
+      {"data.hold_out", 0.05,
+       "share of the training data that is held out for evaluation, in pieces of at most 30 s", 0.001, 0.9},
       {"eval.baseline", "", "finished run of another model on the same data to compare with, such as LN"},
   };
 }
