@@ -25,9 +25,6 @@ ModelEntry deep_retina() {
                .doc = "batch normalisation after a convolution: per unit, per channel, or none",
                .choices = {"unit", "channel", "none"}},
               {"model.noise", 0.05, "SD of the Gaussian noise before each ReLU, in training only", 0, 10},
-              {"model.start_at_rate_scale", false,
-               "start the last scale at the SD of the recorded rates instead of 1: far fewer steps to the "
-               "right peaks"},
               {"model.activity_l1", 0.0, "penalty on the mean predicted rate", 0, 1e3},
               {"model.drive_l1", 0.0, "penalty on the mean size of what the softplus gets", 0, 1e3},
           },
@@ -35,8 +32,7 @@ ModelEntry deep_retina() {
           {
               {"demo",
                "minutes on two CPU cores, on ten minutes of simulated recording",
-               {{"model.start_at_rate_scale", true},
-                {"train.batch", std::int64_t{32}},
+               {{"train.batch", std::int64_t{32}},
                 {"train.steps", std::int64_t{800}},
                 {"train.epochs", std::int64_t{0}},
                 {"train.eval_every", std::int64_t{200}},

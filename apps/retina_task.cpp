@@ -142,13 +142,6 @@ RetinaModel make_retina_model(const Config& config, std::int64_t cells, const De
   return model;
 }
 
-void scale_start(const Config& config, const RetinaData& data, RetinaModel& model) {
-  auto* const deep = dynamic_cast<retina::DeepRetina*>(model.module.get());
-  if (deep == nullptr || !config.flag("model.start_at_rate_scale")) return;
-  deep->start_at_rate_scale(
-      Tensor::from(data.train.target_sd(), {data.train.cells()}, Device::cpu({.threads = 1})));
-}
-
 RetinaScores score(const Tensor& rate, const Tensor& target) {
   return {nn::pearson(rate, target), nn::explained_variance(rate, target), nn::rmse(rate, target),
           nn::poisson_log_likelihood(rate, target)};

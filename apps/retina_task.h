@@ -35,9 +35,6 @@ struct RetinaModel {
 /// The model of the configuration, initialised by its seed.
 RetinaModel make_retina_model(const Config& config, std::int64_t cells, const Device& device);
 
-/// What the starting values take from the data: the last scale, if model.start_at_rate_scale says so.
-void scale_start(const Config& config, const RetinaData& data, RetinaModel& model);
-
 /// Scores of a model on one part of the data, per cell.
 struct RetinaScores {
   nn::CellScores pearson, explained_variance, rmse_hz, log_likelihood;

@@ -199,8 +199,6 @@ class Trainer {
     } else if (request_.init_from) {
       const nn::State state = load_checkpoint(*request_.init_from, device_);
       model_.module->load_state(nn::without_prefix("model.", state));
-    } else {
-      scale_start(config_, data_, model_);
     }
   }
 

@@ -59,11 +59,6 @@ Var DeepRetina::drive(const Var& x) {
   return bn3_ ? (*bn3_)(h) : h;
 }
 
-void DeepRetina::start_at_rate_scale(const Tensor& rate_sd) {
-  if (!bn3_) reject<ValueError>("deep retina", "without a norm the readout has no scale to start from");
-  bn3_->weight.value.copy_from(rate_sd);
-}
-
 Var DeepRetina::forward(const Var& x) { return softplus(drive(x)); }
 
 DeepRetinaOptions bn_cnn(std::int64_t cells) { return {.cells = cells}; }

@@ -46,12 +46,6 @@ class DeepRetina final : public nn::Module {
   /// What the softplus gets, [B, cells]; for penalties on it.
   Var drive(const Var& x);
 
-  /// Starts each cell's last scale at the standard deviation of its recorded rate, [cells] in Hz, instead
-  /// of 1. With the published start a scale has to grow from 1 to some 12 Hz by steps of at most the learning
-  /// rate, which takes thousands of steps; until then the predicted peaks are too low, though in the right
-  /// places. throws ValueError without a norm, ShapeError if it is not [cells]
-  void start_at_rate_scale(const Tensor& rate_sd);
-
   const DeepRetinaOptions& options() const { return options_; }
   nn::Conv2d& first_layer() { return conv1_; }
 

@@ -70,23 +70,6 @@ std::int64_t WindowDataset::first_frame(std::int64_t sample) const {
   return runs_[run].first_frame + (sample - offsets_[run]);
 }
 
-std::vector<float> WindowDataset::target_sd() const {
-  const auto n = static_cast<std::size_t>(cells());
-  std::vector<double> sum(n), squares(n);
-  for (const Run& run : runs_) {
-    const auto rates = targets(run.first_frame, run.count).to_vector<double>();
-    for (std::size_t i = 0; i < rates.size(); ++i) {
-      sum[i % n] += rates[i];
-      squares[i % n] += rates[i] * rates[i];
-    }
-  }
-  std::vector<float> sd(n);
-  const auto count = static_cast<double>(size());
-  for (std::size_t c = 0; c < n; ++c)
-    sd[c] = static_cast<float>(std::sqrt(std::max(0.0, squares[c] / count - std::pow(sum[c] / count, 2))));
-  return sd;
-}
-
 Normalization WindowDataset::measure() const {
   const std::int64_t plane = movie_.shape()[1] * movie_.shape()[2];
   double count = 0.0, mean = 0.0, squares = 0.0;

@@ -66,8 +66,6 @@ class WindowDataset {
   /// Mean, and standard deviation plus 1e-7, of all pixels of all frames that its windows hold. Measure it on
   /// the training part, set it on every part, and keep it with the model. Sums are taken in double, in order.
   Normalization measure() const;
-  /// Standard deviation of each cell's targets, [cells]; sums in double, in order.
-  std::vector<float> target_sd() const;
 
   struct Parts;
   /// Cuts each block into chunks of `chunk_frames` (what is left over joins the last one), holds out the
