@@ -23,14 +23,6 @@ namespace {
 using philox::Block;
 using philox::Key;
 
-std::vector<Device> every_device() {
-  std::vector<Device> devices;
-  for (const Isa isa : available_isas()) devices.push_back(Device::cpu({.threads = 2, .isa = isa}));
-  devices.push_back(Device::simt());
-  if (Device::cuda_missing_reason().empty()) devices.push_back(Device::cuda());
-  return devices;
-}
-
 /// Known answers from kat_vectors of Random123 1.14 (philox4x32, 10 rounds).
 TEST_CASE("philox gives the published known answers") {
   struct Known {
@@ -67,23 +59,6 @@ TEST_CASE("philox agrees with Random123 on many counters") {
   CHECK(differences == 0);
 }
 #endif
-
-TEST_CASE("bulk numbers are those of their index on every device") {
-  const Key key{0x123456789abcdefu, philox::stream_id("test"), 42};
-  for (const std::int64_t count : {0, 1, 2, 3, 4, 5, 63, 64, 65, 129, 1000}) {
-    std::vector<float> uniforms, normals;
-    for (std::int64_t i = 0; i < count; ++i) {
-      uniforms.push_back(std::fmaf(3.0f, philox::uniform_at(key, static_cast<std::uint64_t>(i)), -1.0f));
-      normals.push_back(std::fmaf(2.0f, philox::normal_at(key, static_cast<std::uint64_t>(i)), 0.5f));
-    }
-    for (const Device& device : every_device()) {
-      CAPTURE(device.description());
-      CAPTURE(count);
-      CHECK(Tensor::uniform({count}, key, -1.0f, 2.0f, device).to_vector<float>() == uniforms);
-      CHECK(Tensor::normal({count}, key, 0.5f, 2.0f, device).to_vector<float>() == normals);
-    }
-  }
-}
 
 /// Across the edges of thread parts, for which the emulation is too slow.
 TEST_CASE("bulk numbers have equal bits on all instruction sets and thread counts") {

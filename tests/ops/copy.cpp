@@ -10,17 +10,16 @@
 #include "kernels/convert.h"
 #include "tensor/tensor.h"
 #include "tensor/views.h"
+#include "tests/op_case.h"
 
 namespace fovea {
 namespace {
 
+/// All forms of the device under test.
 std::vector<Device> every_device() {
-  std::vector<Device> devices;
-  for (const Isa isa : available_isas()) devices.push_back(Device::cpu({.threads = 2, .isa = isa}));
-  devices.push_back(Device::simt(simt::Order::forward));
-  devices.push_back(Device::simt(simt::Order::shuffled));
-  if (Device::cuda_missing_reason().empty()) devices.push_back(Device::cuda());
-  return devices;
+  std::vector<Device> list;
+  for (const auto& group : test::device_groups()) list.insert(list.end(), group.begin(), group.end());
+  return list;
 }
 
 /// 0, 1, 2, … 100, 0, …: every type holds them exactly, u8 and bf16 too.
@@ -32,7 +31,7 @@ std::vector<double> ramp(std::int64_t count) {
 
 constexpr DType kAll[] = {DType::f32, DType::f64, DType::bf16, DType::i64, DType::i32, DType::u8};
 
-TEST_CASE("every type converts to every other, in whole packs and in odd sizes") {
+TEST_CASE("copy_converts_types") {
   for (const Device& device : every_device())
     for (const std::int64_t count : {0, 1, 5, 16, 64, 67})
       for (const DType from : kAll)
@@ -46,7 +45,7 @@ TEST_CASE("every type converts to every other, in whole packs and in odd sizes")
         }
 }
 
-TEST_CASE("views are read and written where they lie") {
+TEST_CASE("copy_of_views") {
   for (const Device& device : every_device())
     for (const DType from : kAll)
       for (const DType to : {DType::f32, DType::u8, DType::i64}) {
@@ -64,7 +63,7 @@ TEST_CASE("views are read and written where they lie") {
       }
 }
 
-TEST_CASE("a repeated element, a row and a movie's windows are copied out") {
+TEST_CASE("copy_of_repeated_elements") {
   for (const Device& device : every_device()) {
     CAPTURE(device.description());
     const Tensor row = Tensor::from(ramp(5), {5}, device).to(DType::f32);
@@ -77,7 +76,7 @@ TEST_CASE("a repeated element, a row and a movie's windows are copied out") {
   }
 }
 
-TEST_CASE("bf16 rounds to nearest even and keeps NaN and infinity") {
+TEST_CASE("copy_rounds_bf16") {
   // 1 + 2^-8 lies between 1 and 1 + 2^-7: a tie, and 1 is even. 1 + 3·2^-8 is a tie as well; 1 + 2^-6 is
   // even.
   const std::vector<float> x{1.0f + 0x1p-8f,
@@ -103,7 +102,7 @@ TEST_CASE("bf16 rounds to nearest even and keeps NaN and infinity") {
   }
 }
 
-TEST_CASE("fractions are cut off on the way to integers") {
+TEST_CASE("copy_cuts_fractions_off") {
   for (const Device& device : every_device()) {
     const Tensor x = Tensor::from(std::vector<float>{1.9f, -1.9f, 0.5f, 200.7f}, {4}, device);
     CHECK(x.to(DType::i32).to_vector<std::int32_t>() == std::vector<std::int32_t>{1, -1, 0, 200});
@@ -111,31 +110,15 @@ TEST_CASE("fractions are cut off on the way to integers") {
   }
 }
 
-TEST_CASE("a constant fills every type, size and view") {
-  for (const Device& device : every_device())
-    for (const DType dtype : kAll)
-      for (const std::int64_t count : {0, 1, 15, 16, 17}) {
-        CAPTURE(device.description());
-        CAPTURE(count);
-        const Tensor x = Tensor::full({count + 2}, 3.0, dtype, device);
-        slice(x, 0, 1, count + 1).fill(9.0);  // starts off the alignment of a pack
-        std::vector<double> want(static_cast<std::size_t>(count + 2), 9.0);
-        want.front() = want.back() = 3.0;
-        CHECK(x.to_vector<double>() == want);
-      }
-}
-
-TEST_CASE("large copies are cut into parts that meet") {
+TEST_CASE("copy_of_many_parts") {
   constexpr std::int64_t kCount = 2 * 16384 + 3;
-  for (const Isa isa : available_isas())
-    for (const int threads : {1, 3}) {
-      const Device device = Device::cpu({.threads = threads, .isa = isa});
-      const Tensor x = Tensor::from(ramp(kCount), {kCount}, device);
-      CHECK(x.to(DType::u8).to(DType::f32).to_vector<double>() == ramp(kCount));
-      const Tensor wide = Tensor::from(ramp(150 * 221), {150, 221}, device);
-      const Tensor back = transpose(transpose(wide, 0, 1).clone(), 0, 1);
-      CHECK(back.to_vector<double>() == ramp(150 * 221));
-    }
+  for (const Device& device : every_device()) {
+    const Tensor x = Tensor::from(ramp(kCount), {kCount}, device);
+    CHECK(x.to(DType::u8).to(DType::f32).to_vector<double>() == ramp(kCount));
+    const Tensor wide = Tensor::from(ramp(150 * 221), {150, 221}, device);
+    const Tensor back = transpose(transpose(wide, 0, 1).clone(), 0, 1);
+    CHECK(back.to_vector<double>() == ramp(150 * 221));
+  }
 }
 
 }  // namespace
