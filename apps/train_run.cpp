@@ -52,11 +52,10 @@ class Trainer {
         data_(load_retina_data(config_)),
         model_(make_retina_model(config_, data_.train.cells(), device_)),
         optimizer_(make_optimizer(config_, *model_.module)),
-        plateau_(config_.real("optim.lr"),
-                 {.mode = nn::PlateauMode::max,
-                  .factor = config_.real("optim.plateau_factor"),
-                  .patience = std::max<std::int64_t>(config_.integer("optim.plateau_patience"), 0),
-                  .threshold = 0.01}),
+        plateau_(config_.real("optim.lr"), {.mode = nn::PlateauMode::max,
+                                            .factor = config_.real("optim.schedule_factor"),
+                                            .patience = config_.integer("optim.schedule_patience"),
+                                            .threshold = 0.01}),
         loader_(data_.train,
                 {.batch = config_.integer("train.batch"),
                  .shuffle = true,
@@ -124,10 +123,19 @@ class Trainer {
     if (const double c = config_.real("model.drive_l1"); c > 0)
       loss = loss + nn::activity_l1(drive, static_cast<float>(c));
     tape.backward(loss);
-    optimizer_.set_lr(plateau_.lr());
+    optimizer_.set_lr(lr());
     optimizer_.step();
     optimizer_.zero_grad();
     return poisson;
+  }
+
+  /// The step size of the next step.
+  double lr() const {
+    if (config_.text("optim.schedule") != "step") return plateau_.lr();  // which never falls unless it is fed
+    nn::StepSchedule schedule(config_.real("optim.lr"), config_.integer("optim.schedule_every"),
+                              config_.real("optim.schedule_factor"));
+    schedule.load_state({{"epoch", static_cast<double>(step_)}});
+    return schedule.lr();
   }
 
   double finite(double loss) const {
@@ -149,7 +157,7 @@ class Trainer {
         retina::predict(model_for_evaluation(), data_.validation, eval_device_);
     const RetinaScores scores = score(held_out.rate, held_out.target);
     const double r = scores.pearson.mean;
-    if (config_.integer("optim.plateau_patience") >= 0) plateau_.step(r);
+    if (config_.text("optim.schedule") == "plateau") plateau_.step(r);
     is_best_ = r > best_ || std::isnan(best_);  // a first score that is not defined is better than none
     if (is_best_) best_ = r;
     run_.metrics().append(step_, {{"val_pearson", r}, {"val_log_likelihood", scores.log_likelihood.mean}});

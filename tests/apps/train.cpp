@@ -131,8 +131,9 @@ TEST_CASE("fovea train leaves a run folder that eval and report read") {
 TEST_CASE("a run resumed from a checkpoint ends with the bits of an unbroken one") {
   const Bench bench;
   const fs::path whole = bench.run("whole"), broken = bench.run("broken");
-  const std::vector<std::string> settings{"--set", "train.checkpoint_every=2", "--set", "train.eval_every=2",
-                                          "--set", "optim.plateau_patience=0", "--set", "optim.momentum=0.9"};
+  const std::vector<std::string> settings{
+      "--set", "train.checkpoint_every=2",  "--set", "train.eval_every=2", "--set", "optim.schedule=plateau",
+      "--set", "optim.schedule_patience=0", "--set", "optim.momentum=0.9"};
   auto of = [&](std::initializer_list<std::string> more) {
     std::vector<std::string> all = settings;
     all.insert(all.end(), more);
