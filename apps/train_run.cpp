@@ -79,7 +79,8 @@ class Trainer {
     const std::int64_t eval_every = config_.integer("train.eval_every");
     const std::int64_t log_every = config_.integer("train.log_every");
     double loss = std::nan("");
-    while (step_ < total_steps_ && !stop.requested()) {
+    bool stopping = false;
+    while (step_ < total_steps_ && !stopping) {
       const Tensor loss_value = step();
       ++step_;
       const bool last = step_ == total_steps_;
@@ -88,11 +89,11 @@ class Trainer {
       progress.step(step_, loss);
       if (step_ % log_every == 0 || last) log(loss);
       if (last || (eval_every > 0 && step_ % eval_every == 0)) evaluate(progress);
-      if (last || is_best_ || stop.requested() || (checkpoint_every > 0 && step_ % checkpoint_every == 0))
-        save();
+      stopping = stop.requested();  // asked once a step: whoever leaves the loop has saved
+      if (last || is_best_ || stopping || (checkpoint_every > 0 && step_ % checkpoint_every == 0)) save();
     }
     progress.finish();
-    if (stop.requested() && step_ < total_steps_) {
+    if (stopping && step_ < total_steps_) {
       fmt::print(stderr, "stopped at step {}; go on with: fovea train {} --resume --out {}\n", step_,
                  config_.text("model.name"), run_.path().string());
       return stop.exit_code();
