@@ -41,6 +41,29 @@ inline constexpr bool kSameType = false;
 template <class A>
 inline constexpr bool kSameType<A, A> = true;
 
+/// Calls f(TypeTag<To>, TypeTag<From>) for a copy between two types. Between equal types bits are bits, so
+/// types of one size share a loop.
+template <class F>
+void with_copy_types(DType to, DType from, F&& f) {
+  if (from == to) {
+    switch (dtype_bytes(from)) {
+      case 1:
+        return f(TypeTag<std::uint8_t>{}, TypeTag<std::uint8_t>{});
+      case 2:
+        return f(TypeTag<bf16>{}, TypeTag<bf16>{});
+      case 4:
+        return f(TypeTag<std::int32_t>{}, TypeTag<std::int32_t>{});
+      default:
+        return f(TypeTag<std::int64_t>{}, TypeTag<std::int64_t>{});
+    }
+  }
+  with_type(from, [&]<class From>(TypeTag<From> source) {
+    with_type(to, [&]<class To>(TypeTag<To> target) {
+      if constexpr (!kSameType<To, From>) f(target, source);
+    });
+  });
+}
+
 /// One element in another type: to floats rounded to nearest, to integers truncated. bf16 goes by way of f32,
 /// so a f64 or a large integer is rounded twice on its way to bf16.
 template <class To, class From>

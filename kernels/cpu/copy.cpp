@@ -38,22 +38,8 @@ void copy_as(cpu::Queue& queue, const Strided& shape, const void* x, void* y) {
 }  // namespace
 
 void kernels::copy(cpu::Queue& queue, const Strided& shape, const void* x, DType from, void* y, DType to) {
-  if (from == to) {  // bits are bits: one loop per size
-    switch (dtype_bytes(from)) {
-      case 1:
-        return copy_as<std::uint8_t, std::uint8_t>(queue, shape, x, y);
-      case 2:
-        return copy_as<bf16, bf16>(queue, shape, x, y);
-      case 4:
-        return copy_as<std::int32_t, std::int32_t>(queue, shape, x, y);
-      default:
-        return copy_as<std::int64_t, std::int64_t>(queue, shape, x, y);
-    }
-  }
-  with_type(from, [&]<class From>(TypeTag<From>) {
-    with_type(to, [&]<class To>(TypeTag<To>) {
-      if constexpr (!kSameType<To, From>) copy_as<To, From>(queue, shape, x, y);
-    });
+  with_copy_types(to, from, [&]<class To, class From>(TypeTag<To>, TypeTag<From>) {
+    copy_as<To, From>(queue, shape, x, y);
   });
 }
 

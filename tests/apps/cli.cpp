@@ -11,9 +11,11 @@
 #include "apps/model_list.h"
 #include "apps/train.h"
 #include "apps/version.h"
-#include "tests/apps/temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 namespace fovea::apps {
+using test::TemporaryFolder;
+using test::text_of;
 namespace {
 
 struct Outcome {

@@ -7,9 +7,11 @@
 #include <functional>
 
 #include "apps/names.h"
-#include "tests/apps/temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 namespace fovea::apps {
+using test::TemporaryFolder;
+using test::text_of;
 namespace {
 
 std::vector<Key> keys() {

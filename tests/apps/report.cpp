@@ -10,9 +10,11 @@
 #include "apps/exit_code.h"
 #include "apps/report/report_html.h"
 #include "tests/apps/sample_report.h"
-#include "tests/apps/temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 namespace fovea::apps {
+using test::TemporaryFolder;
+using test::text_of;
 namespace {
 
 /// "" if every tag is closed in order and every id is unique, else what is wrong.

@@ -13,9 +13,11 @@
 
 #include "apps/atomic_file.h"
 #include "apps/exit_code.h"
-#include "tests/apps/temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 namespace fovea::apps {
+using test::TemporaryFolder;
+using test::text_of;
 namespace fs = std::filesystem;
 namespace {
 

@@ -8,9 +8,10 @@
 
 #include "apps/report/png.h"
 #include "tensor/errors.h"
-#include "tests/apps/temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 namespace fovea::apps {
+using test::text_of;
 namespace {
 
 std::vector<std::string> labels(const svg::Ticks& ticks) {

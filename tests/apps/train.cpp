@@ -22,9 +22,10 @@
 #include "apps/version.h"
 #include "models/retina/recording_file.h"
 #include "tensor/io.h"
-#include "tests/apps/temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 namespace fovea::apps {
+using test::TemporaryFolder;
 namespace {
 
 namespace fs = std::filesystem;

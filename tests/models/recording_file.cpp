@@ -13,8 +13,8 @@
 #include "nn/init.h"
 #include "tensor/io.h"
 #include "tensor/views.h"
-#include "tests/apps/temporary_folder.h"
 #include "tests/nn/expect.h"
+#include "tests/temporary_folder.h"
 
 using namespace fovea;
 using namespace fovea::retina;
@@ -51,14 +51,14 @@ bool equal(const Tensor& a, const Tensor& b) {
 
 /// What load_recording says of a file with one tensor replaced (or, if undefined, left out).
 std::string complaint(const std::string& name, const Tensor& replacement) {
-  const apps::TemporaryFolder folder;
+  const TemporaryFolder folder;
   const auto path = folder.path() / "r.safetensors";
   save_recording(path, synthetic());
   Safetensors file = load_safetensors(path, host());
   file.tensors.erase(name);
   if (replacement.defined()) file.tensors.emplace(name, replacement);
   save_safetensors(path, file.tensors);
-  const std::string text = apps::text_of<IoError>([&] { load_recording(path, host()); });
+  const std::string text = text_of<IoError>([&] { load_recording(path, host()); });
   const std::string start = path.string() + ": ";
   REQUIRE(text.starts_with(start));
   return text.substr(start.size());
@@ -67,7 +67,7 @@ std::string complaint(const std::string& name, const Tensor& replacement) {
 }  // namespace
 
 TEST_CASE("a recording survives its file") {
-  const apps::TemporaryFolder folder;
+  const TemporaryFolder folder;
   const auto path = folder.path() / "r.safetensors";
   const RecordingData saved = synthetic();
   save_recording(path, saved);

@@ -6,19 +6,12 @@
 #include <fstream>
 
 #include "tensor/views.h"
+#include "tests/temporary_folder.h"
 
 using namespace fovea;
+using fovea::test::TemporaryFolder;
 
 namespace {
-
-struct TemporaryFolder {
-  TemporaryFolder() {
-    char name[] = "/tmp/fovea-test-XXXXXX";
-    path = mkdtemp(name);
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path); }
-  std::filesystem::path path;
-};
 
 std::string slurp(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -46,10 +39,10 @@ TEST_CASE("safetensors: what is saved is loaded, equal contents give equal bytes
       {"none", Tensor::empty({0, 3}, DType::u8, device)},
       {"scalar", Tensor::full({}, 2.5, DType::f64, device)},
   };
-  save_safetensors(folder.path / "a", tensors, {{"seed", "1"}});
-  save_safetensors(folder.path / "b", tensors, {{"seed", "1"}});
-  CHECK(slurp(folder.path / "a") == slurp(folder.path / "b"));
-  const Safetensors loaded = load_safetensors(folder.path / "a", device);
+  save_safetensors(folder.path() / "a", tensors, {{"seed", "1"}});
+  save_safetensors(folder.path() / "b", tensors, {{"seed", "1"}});
+  CHECK(slurp(folder.path() / "a") == slurp(folder.path() / "b"));
+  const Safetensors loaded = load_safetensors(folder.path() / "a", device);
   CHECK(loaded.metadata.at("seed") == "1");
   REQUIRE(loaded.tensors.size() == tensors.size());
   for (const auto& [name, tensor] : tensors) {
@@ -61,7 +54,7 @@ TEST_CASE("safetensors: what is saved is loaded, equal contents give equal bytes
 
 TEST_CASE("safetensors: bad files are rejected with path and reason") {
   const TemporaryFolder folder;
-  const auto path = folder.path / "bad";
+  const auto path = folder.path() / "bad";
   const auto error = [&](const std::string& bytes) -> std::string {
     spit(path, bytes);
     try {
@@ -91,14 +84,15 @@ TEST_CASE("safetensors: bad files are rejected with path and reason") {
         "tensor 'a': data_offsets [0, 4] do not hold 8 bytes of 8 data bytes");
   CHECK(error(safetensors_bytes(good, "123456789")) == "1 data bytes belong to no tensor");
   CHECK(error(safetensors_bytes(good, "1234")) == "tensor 'a': the shape needs more bytes than the file has");
-  CHECK_THROWS_WITH_AS(load_safetensors(folder.path / "absent", Device::cpu()),
-                       ((folder.path / "absent").string() + ": No such file or directory").c_str(), IoError);
+  CHECK_THROWS_WITH_AS(load_safetensors(folder.path() / "absent", Device::cpu()),
+                       ((folder.path() / "absent").string() + ": No such file or directory").c_str(),
+                       IoError);
 }
 
 TEST_CASE("npy: round trip, Fortran order, bad files") {
   const TemporaryFolder folder;
   const Device device = Device::cpu();
-  const auto path = folder.path / "x.npy";
+  const auto path = folder.path() / "x.npy";
   for (const DType dtype : {DType::f32, DType::f64, DType::i32, DType::i64, DType::u8}) {
     const Tensor x = Tensor::uniform({3, 0 + 5, 2}, {1, 1, 1}, 0, 200, device).to(dtype);
     save_npy(path, transpose(x, 0, 2));

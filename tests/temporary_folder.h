@@ -7,7 +7,7 @@
 #include <stdexcept>
 #include <string>
 
-namespace fovea::apps {
+namespace fovea::test {
 
 /// A fresh folder that goes away with the test.
 class TemporaryFolder {
@@ -40,4 +40,4 @@ std::string text_of(F&& f) {
   return {};
 }
 
-}  // namespace fovea::apps
+}  // namespace fovea::test
