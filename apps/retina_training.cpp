@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/retina_training.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "apps/checkpoint.h"
+#include "apps/retina_report.h"
+#include "apps/retina_task.h"
+#include "autograd/ops/elementwise.h"
+#include "models/retina/circuit.h"
+#include "models/retina/predict.h"
+#include "nn/loss.h"
+
+namespace fovea::apps {
+namespace {
+
+Trainable with_loss(const Config& config, RetinaModel model) {
+  const double rate_l1 = config.real("model.activity_l1"), drive_l1 = config.real("model.drive_l1");
+  auto loss = [rate_l1, drive_l1, drive_of = std::move(model.drive)](Tape& tape, const nn::Batch& batch) {
+    const Var drive = drive_of(tape.input(batch.x));
+    const Var rate = softplus(drive);
+    Var total = nn::PoissonLoss{}(rate, batch.target);
+    const Tensor poisson = total.value();
+    if (rate_l1 > 0) total = total + nn::activity_l1(rate, static_cast<float>(rate_l1));
+    if (drive_l1 > 0) total = total + nn::activity_l1(drive, static_cast<float>(drive_l1));
+    return StepLoss{total, poisson};
+  };
+  return {std::move(model.module), std::move(loss)};
+}
+
+class RetinaTask final : public Task {
+ public:
+  RetinaTask(const Config& config, const Device& device)
+      : config_(config),
+        device_(device),
+        // The emulation would take hours for the thousands of windows of an evaluation.
+        eval_device_(device.kind() == DeviceKind::simt ? Device::cpu() : device),
+        data_(load_retina_data(config)),
+        trainable_(make_retina_trainable(config, data_.train.cells(), device)),
+        loader_(data_.train,
+                {.batch = config.integer("train.batch"),
+                 .shuffle = true,
+                 .drop_last = true,
+                 .seed = static_cast<std::uint64_t>(config.integer("train.seed"))},
+                device) {}
+
+  const Device& device() const override { return device_; }
+  Trainable& trainable() override { return trainable_; }
+
+  nn::Batch next_batch() override {
+    std::optional<nn::Batch> batch = loader_.next();
+    if (!batch) batch = loader_.next();  // the next epoch
+    return *std::move(batch);
+  }
+  std::int64_t batches_per_epoch() const override { return loader_.batches_per_epoch(); }
+  nn::LoaderPosition position() const override { return loader_.position(); }
+  void seek(nn::LoaderPosition position) override { loader_.seek(position); }
+
+  Evaluation evaluate() override {
+    const retina::Predictions held_out =
+        retina::predict(model_for_evaluation(), data_.validation, eval_device_);
+    const RetinaScores scores = score(held_out.rate, held_out.target);
+    const double r = scores.pearson.mean;
+    return {r, {{score_name(), r}, {"val_log_likelihood", scores.log_likelihood.mean}}};
+  }
+  const char* score_name() const override { return "val_pearson"; }
+
+  std::string data_summary() const override {
+    return fmt::format("{} windows of {} cells", data_.train.size(), data_.train.cells());
+  }
+  const std::string& data_checksum() const override { return data_.checksum; }
+  nn::State constants() const override {
+    const Device host = Device::cpu({.threads = 1});
+    const auto number = [&](double value) { return Tensor::full({}, value, DType::f64, host); };
+    return {{"norm.mean", number(data_.train.normalization().mean)},
+            {"norm.sd", number(data_.train.normalization().sd)}};
+  }
+
+  nlohmann::ordered_json test(const nn::State& weights) override {
+    tested_ = make_retina_model(config_, data_.train.cells(), eval_device_);
+    tested_.module->load_state(weights);
+    predicted_ = retina::predict(*tested_.module, data_.test, eval_device_);
+    const RetinaScores scores = score(predicted_.rate, predicted_.target);
+    const nn::CellScores ceiling = nn::summarize(data_.ceiling);
+    nlohmann::ordered_json figures{
+        {"test_pearson", scores.pearson.mean},
+        {"test_pearson_per_cell", scores.pearson.values},
+        {"noise_ceiling", ceiling.mean},
+        {"noise_ceiling_per_cell", data_.ceiling},
+        {"share_of_ceiling", scores.pearson.mean / ceiling.mean},
+        {"test_explained_variance", scores.explained_variance.mean},
+        {"test_rmse_hz", scores.rmse_hz.mean},
+        {"data", data_.path.string()},
+    };
+    if (const std::string& baseline = config_.text("eval.baseline"); !baseline.empty()) {
+      const auto other = read_summary(baseline);
+      figures[other.at("model").get<std::string>() + "_test_pearson"] = other.at("test_pearson");
+    }
+    return figures;
+  }
+
+  void report(const RunFolder& run) override {
+    write_retina_report(run.path(), config_, data_, tested_, predicted_);
+    fmt::print("{}", scores_table(data_, score(predicted_.rate, predicted_.target), true));
+    fmt::print("{}\n", (run.path() / "report.html").string());
+  }
+
+ private:
+  nn::Module& model_for_evaluation() {
+    if (eval_device_ == device_) return model();
+    if (!eval_model_.module) eval_model_ = make_retina_model(config_, data_.train.cells(), eval_device_);
+    eval_model_.module->load_state(model().state());
+    return *eval_model_.module;
+  }
+
+  Config config_;
+  Device device_, eval_device_;
+  RetinaData data_;
+  Trainable trainable_;
+  nn::Loader loader_;
+  RetinaModel eval_model_;         // where training and evaluation are on different devices
+  RetinaModel tested_;             // from test() on
+  retina::Predictions predicted_;  // by it, of the test movie
+};
+
+}  // namespace
+
+std::unique_ptr<Task> make_retina_task(const Config& config, const Device& device) {
+  return std::make_unique<RetinaTask>(config, device);
+}
+
+Trainable make_retina_trainable(const Config& config, std::int64_t cells, const Device& device) {
+  return with_loss(config, make_retina_model(config, cells, device));
+}
+
+nn::Batch blank_retina_batch(const Config& config, std::int64_t cells, const Device& device) {
+  const std::int64_t batch = config.integer("train.batch");
+  return {Tensor::zeros({batch, config.integer("model.history"), retina::kSize, retina::kSize}, DType::f32,
+                        device, "batch"),
+          Tensor::zeros({batch, cells}, DType::f32, device, "batch"),
+          {}};
+}
+
+}  // namespace fovea::apps
