@@ -27,6 +27,7 @@ fovea_require(tomlplusplus libtomlplusplus-dev)
 fovea_require(nlohmann_json nlohmann-json3-dev)
 if(FOVEA_TESTS)
   fovea_require(doctest doctest-dev)
+  fovea_require(Python3 python3 COMPONENTS Interpreter)  # checks of the documentation
 endif()
 
 # Sets `out` to the architectures of the GPUs in this machine, or to 90a (Hopper) if it has none.

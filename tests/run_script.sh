@@ -70,7 +70,7 @@ chmod +x "$sandbox/program"
 
 everything=(g++ cmake ninja-build ccache git libopenblas-dev libfmt-dev libcli11-dev
   libtomlplusplus-dev nlohmann-json3-dev libboost-context-dev zlib1g-dev libpng-dev libjpeg-dev
-  doctest-dev libbenchmark-dev librandom123-dev mate-backgrounds)
+  doctest-dev libbenchmark-dev librandom123-dev python3 gdb mate-backgrounds)
 
 # machine SYSTEM VERSION: a fresh checkout on a machine with everything installed, as root.
 machine() {
