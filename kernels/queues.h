@@ -18,9 +18,9 @@ class Stream;  // the same sources on a GPU
 }
 }  // namespace fovea
 
-/// Declares one kernel entry on every queue. `FOVEA_KERNEL(relu, Elements n, const float* x, float* y);`
-/// stands for five functions; kernels/cpu/relu.cpp defines the first three (it is compiled once per
-/// instruction set), kernels/cuda/relu.cu the other two (compiled by nvcc and by the host compiler).
+/// Declares one kernel entry on every queue. `FOVEA_KERNEL(fill, std::int64_t count, double value, …);`
+/// stands for five functions; kernels/cpu/fill.cpp defines the first three (it is compiled once per
+/// instruction set), kernels/cuda/fill.cu the other two (compiled by nvcc and by the host compiler).
 #define FOVEA_KERNEL(name, ...)         \
   void name(cpu::Scalar&, __VA_ARGS__); \
   void name(cpu::Avx2&, __VA_ARGS__);   \

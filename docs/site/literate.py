@@ -40,6 +40,8 @@ def parts(text):
         if not found or found[-1].kind != kind:
             found.append(Part(kind, "", number))
         found[-1].text += line + "\n"
+    for part in found:
+        part.line += len(part.text) - len(part.text.lstrip("\n"))
     return [Part(p.kind, p.text.strip("\n") + "\n", p.line) for p in found if p.text.strip()]
 
 
@@ -76,3 +78,13 @@ def gdb_sessions(markdown):
 def matches(expected, line):
     pattern = ".*".join(re.escape(piece) for piece in re.split(r"…|\.\.\.", expected.strip()))
     return re.search(pattern + "$", line.rstrip()) is not None
+
+
+def numbered_prose(text):
+    """The prose alone, each line where it stands in the file."""
+    lines = [""] * text.count("\n")
+    for part in parts(text):
+        if part.kind == "prose":
+            for offset, line in enumerate(part.text.splitlines()):
+                lines[part.line - 1 + offset] = line
+    return "\n".join(lines)
