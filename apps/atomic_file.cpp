@@ -52,9 +52,10 @@ class Temporary {
   const fs::path& path() const { return path_; }
 
   void rename_to(const fs::path& target) const {
-    if (::rename(path_.c_str(), target.c_str()) != 0) fail(target, "replace the file", errno);
+    // All that can fail for want of memory or handles comes before the rename.
     const fs::path folder = target.parent_path().empty() ? fs::path(".") : target.parent_path();
     const File handle(folder, O_RDONLY | O_DIRECTORY, "open the folder");
+    if (::rename(path_.c_str(), target.c_str()) != 0) fail(target, "replace the file", errno);
     // Some network file systems know no fsync of a folder (EINVAL); the rename stands all the same.
     if (::fsync(handle.fd()) != 0 && errno != EINVAL) fail(folder, "flush the folder", errno);
   }

@@ -63,9 +63,7 @@ std::string usage_error(const CLI::App& program, const CLI::ParseError& error) {
   return one_line(error.what());
 }
 
-}  // namespace
-
-int run_program(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err) {
+int run_command(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err) {
   CLI::App program("Models of the visual system, trained and probed.", "fovea");
   program.set_version_flag("--version", fmt::format("fovea {} ({})", version(), build_id()));
   program.get_formatter()->column_width(36);
@@ -115,6 +113,17 @@ int run_program(const std::vector<std::string>& arguments, std::ostream& out, st
     return fail(kFailed, "out of memory; a smaller train.batch needs less");
   } catch (const std::exception& error) {
     return fail(kFailed, one_line(error.what()));
+  }
+}
+
+}  // namespace
+
+int run_program(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err) {
+  try {
+    return run_command(arguments, out, err);
+  } catch (const std::bad_alloc&) {  // there was no memory to put the error into words
+    err << "fovea: out of memory" << std::endl;
+    return kFailed;
   }
 }
 

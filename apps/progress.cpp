@@ -99,7 +99,12 @@ Progress::Progress(std::int64_t first_step, std::int64_t total, Options options)
   state_.total = total;
 }
 
-Progress::~Progress() { finish(); }
+Progress::~Progress() {
+  try {
+    finish();
+  } catch (const std::bad_alloc&) {  // a last line less
+  }
+}
 
 void Progress::step(std::int64_t steps_done, double loss) {
   const auto now = Clock::now();

@@ -40,44 +40,58 @@ void* Arena::allocate(std::size_t bytes, const char* owner) {
   const std::size_t size = std::max<std::size_t>(bytes, 1);
 #endif
   if (bytes > limit_ || size > limit_ - std::min(limit_, live_)) refuse(bytes, owner);
+  if (refuse_in_ > 0 && --refuse_in_ == 0) refuse(bytes, owner);
 
-  void* memory = nullptr;
-  if (auto cached = cache_.find(size); cached != cache_.end() && !cached->second.empty()) {
-    memory = cached->second.back();
-    cached->second.pop_back();
-    cached_ -= size;
-  } else {
-    memory = source_.allocate(size);
-    ++source_calls_;
-    if (memory == nullptr) {  // blocks of other sizes may be all that is missing
-      trim_locked();
-      memory = source_.allocate(size);
-    }
-    if (memory == nullptr) refuse(bytes, owner);
-  }
-  blocks_.emplace(memory, Block{size, owner});
+  // What can throw comes before the first change that counts.
   OwnerBytes& account = owners_[owner];
+  Block*& free = free_[size];
+  if (free == nullptr) free = make_block(size);
+  if (free == nullptr) refuse(bytes, owner);
+  Block& block = *free;
+  free = block.next_free;
+  if (block.owner != nullptr) cached_ -= size;
+  block.owner = owner;
   account.live += size;
   account.peak = std::max(account.peak, account.live);
   live_ += size;
   peak_ = std::max(peak_, live_);
   ++allocations_;
-  return memory;
+  return block.memory;
+}
+
+/// Null if the source has none.
+Arena::Block* Arena::make_block(std::size_t size) {
+  void* memory = source_.allocate(size);
+  ++source_calls_;
+  if (memory == nullptr) {  // blocks of other sizes may be all that is missing
+    trim_locked();
+    memory = source_.allocate(size);
+  }
+  if (memory == nullptr) return nullptr;
+  try {
+    return &blocks_.emplace(memory, Block{memory, size, nullptr, nullptr}).first->second;
+  } catch (...) {
+    source_.release(memory, size);
+    throw;
+  }
 }
 
 void Arena::release(void* memory) noexcept {
   if (memory == nullptr) return;
   const std::lock_guard lock(mutex_);
   const auto found = blocks_.find(memory);
-  const Block block = found->second;
-  blocks_.erase(found);
+  Block& block = found->second;
   live_ -= block.bytes;
-  owners_[block.owner].live -= block.bytes;
+  owners_.find(block.owner)->second.live -= block.bytes;
 #if FOVEA_CACHE_BLOCKS
-  cache_[block.bytes].push_back(memory);
+  Block*& free = free_.find(block.bytes)->second;
+  block.next_free = free;
+  free = &block;
   cached_ += block.bytes;
 #else
-  source_.release(memory, block.bytes);
+  const std::size_t bytes = block.bytes;
+  blocks_.erase(found);
+  source_.release(memory, bytes);
 #endif
 }
 
@@ -89,7 +103,7 @@ Arena::Stats Arena::stats() const {
 Arena::Stats Arena::stats_locked() const {
   Stats stats{live_, peak_, cached_, allocations_, source_calls_, {}};
   for (const auto& [name, bytes] : owners_)
-    stats.owners.push_back({std::string(name), bytes.live, bytes.peak});
+    if (bytes.peak > 0) stats.owners.push_back({std::string(name), bytes.live, bytes.peak});
   std::stable_sort(stats.owners.begin(), stats.owners.end(),
                    [](const Owner& a, const Owner& b) { return a.live_bytes > b.live_bytes; });
   return stats;
@@ -110,10 +124,19 @@ void Arena::trim() {
   trim_locked();
 }
 
+void Arena::refuse_nth(std::int64_t n) {
+  const std::lock_guard lock(mutex_);
+  refuse_in_ = n;
+}
+
 void Arena::trim_locked() {
-  for (auto& [bytes, list] : cache_)
-    for (void* memory : list) source_.release(memory, bytes);
-  cache_.clear();
+  for (auto& [size, free] : free_)
+    while (free != nullptr) {
+      void* const memory = free->memory;
+      free = free->next_free;
+      blocks_.erase(memory);
+      source_.release(memory, size);
+    }
   cached_ = 0;
 }
 
@@ -124,11 +147,11 @@ void Arena::refuse(std::size_t bytes, const char* owner) const {
                   source_.name, owner, mib(bytes), mib(live_), mib(peak_));
   if (limit_ != SIZE_MAX) text += fmt::format(", limit {:.1f} MiB", mib(limit_));
   text += "); largest owners:";
-  const Stats stats = stats_locked();
-  for (std::size_t i = 0; i < std::min<std::size_t>(5, stats.owners.size()); ++i)
-    text += fmt::format("{} {} {:.1f} MiB", i == 0 ? "" : ",", stats.owners[i].name,
-                        mib(stats.owners[i].live_bytes));
-  if (stats.owners.empty()) text += " none";
+  int listed = 0;
+  for (const Owner& other : stats_locked().owners)  // largest first
+    if (other.live_bytes > 0 && listed < 5)
+      text += fmt::format("{} {} {:.1f} MiB", listed++ == 0 ? "" : ",", other.name, mib(other.live_bytes));
+  if (listed == 0) text += " none";
   text += "; try a smaller batch";
   throw OutOfMemory(std::move(text), bytes, live_, peak_);
 }

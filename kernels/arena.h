@@ -46,6 +46,9 @@ struct MemorySource {
 /// Freed blocks are kept in lists by size class (powers of two in quarter steps) and returned to the source
 /// when the source runs dry, on trim(), and at the end. Under AddressSanitizer nothing is cached, so that
 /// each block keeps red zones of its own. Thread-safe.
+///
+/// The list of a block's class and its entry in the books are made when the block is: release() needs no
+/// memory of the host and so cannot fail, in destructors least of all.
 class Arena {
  public:
   explicit Arena(MemorySource source);
@@ -72,13 +75,18 @@ class Arena {
 
   /// Refuses to hold more than `bytes` live; for tests and for sharing a machine.
   void set_limit(std::size_t bytes);
+  /// Refuses the n-th allocation from now on (1: the next), once, as if the source had run dry; 0: none. For
+  /// tests of what an out-of-memory leaves behind.
+  void refuse_nth(std::int64_t n);
   /// Gives all cached blocks back to the source.
   void trim();
 
  private:
   struct Block {
+    void* memory;
     std::size_t bytes;
-    const char* owner;
+    const char* owner;  // of the last who had it
+    Block* next_free;   // while it is cached
   };
   struct OwnerBytes {
     std::size_t live = 0, peak = 0;
@@ -86,14 +94,15 @@ class Arena {
   [[noreturn]] void refuse(std::size_t bytes, const char* owner) const;
   Stats stats_locked() const;
   void trim_locked();
+  Block* make_block(std::size_t size);
 
   MemorySource source_;
   mutable std::mutex mutex_;
-  std::unordered_map<void*, Block> blocks_;          // live
-  std::map<std::size_t, std::vector<void*>> cache_;  // by size class
+  std::unordered_map<void*, Block> blocks_;  // live and cached
+  std::map<std::size_t, Block*> free_;       // the first of each size class; it leads to the next
   std::map<std::string_view, OwnerBytes> owners_;
   std::size_t live_ = 0, peak_ = 0, cached_ = 0, limit_ = SIZE_MAX;
-  std::int64_t allocations_ = 0, source_calls_ = 0;
+  std::int64_t allocations_ = 0, source_calls_ = 0, refuse_in_ = 0;
 };
 
 /// Working memory of one kernel call, given back when the launcher returns (see Arena on why that is safe).

@@ -48,11 +48,17 @@ void Module::set_trainable(bool trainable) {
 }
 
 void Module::to(const Device& device) {
-  for (const NamedParameter& named : named_parameters()) {
-    named.parameter->value = named.parameter->value.to(device);
+  std::vector<Tensor> moved;  // all of them before the first takes its place: the device may be full
+  const std::vector<NamedParameter> parameters = named_parameters();
+  const std::vector<NamedBuffer> buffers = named_buffers();
+  for (const NamedParameter& named : parameters) moved.push_back(named.parameter->value.to(device));
+  for (const NamedBuffer& buffer : buffers) moved.push_back(buffer.value->to(device));
+  auto next = moved.begin();
+  for (const NamedParameter& named : parameters) {
+    named.parameter->value = std::move(*next++);
     named.parameter->grad = Tensor();
   }
-  for (const NamedBuffer& buffer : named_buffers()) *buffer.value = buffer.value->to(device);
+  for (const NamedBuffer& buffer : buffers) *buffer.value = std::move(*next++);
 }
 
 void Module::zero_grad() {

@@ -80,7 +80,7 @@ class Module {
   /// Freezes (false) or frees all parameters of this subtree; statistics of BatchNorm follow train()/eval().
   void set_trainable(bool trainable);
 
-  /// Moves parameters and buffers; gradients are dropped. Optimizers are to be made afterwards.
+  /// Moves parameters and buffers, all or none; gradients are dropped. Optimizers are to be made afterwards.
   void to(const Device& device);
   void zero_grad();
 

@@ -59,7 +59,11 @@ void copy_state(const char* op, const State& into, const State& from) {
     problems.push_back(fmt::format("'{}' {} is not expected", name, from.at(name).shape()));
   if (!problems.empty()) reject<ValueError>(op, "{}", fmt::join(problems, "; "));
 
-  for (const auto& [name, tensor] : into) tensor.copy_from(from.at(name));
+  // Converted and moved first, which takes memory; what then remains to be done cannot fail for want of it.
+  std::vector<std::pair<const Tensor*, Tensor>> copies;
+  for (const auto& [name, tensor] : into)
+    copies.emplace_back(&tensor, from.at(name).to(tensor.device()).to(tensor.dtype()));
+  for (const auto& [target, source] : copies) target->copy_from(source);
 }
 
 State without_prefix(const std::string& prefix, const State& state) {

@@ -11,7 +11,8 @@ namespace fovea::nn {
 /// Named tensors, sorted by name: what a checkpoint holds of a module or an optimizer.
 using State = std::map<std::string, Tensor>;
 
-/// Copies `from` into the tensors of `into`, converting dtype and device; all or nothing.
+/// Copies `from` into the tensors of `into`, converting dtype and device; all or nothing, also when memory
+/// runs out.
 ///
 /// throws  ValueError, beginning with `op`, that lists each name of `into` that is missing, each name of
 ///         `from` that is unexpected, and each difference in shape; a missing name shows the nearest

@@ -32,6 +32,7 @@ class Pool {
   void run(std::int64_t parts, void (*body)(void*, std::int64_t), void* context);
 
  private:
+  void stop();
   void work();
   void drain(void (*body)(void*, std::int64_t), void* context, std::int64_t parts);
 

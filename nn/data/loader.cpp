@@ -48,6 +48,18 @@ std::optional<Batch> Loader::next() {
     position_ = {position_.epoch + 1, 0};
     return std::nullopt;
   }
+  try {
+    Batch batch = make_next();
+    ++position_.batch;
+    return batch;
+  } catch (...) {
+    // The thread has ended, or is ahead of a batch that nobody got: the next call starts one at position_.
+    prefetch_.reset();
+    throw;
+  }
+}
+
+Batch Loader::make_next() {
   Batch batch;
   if (plan_.options.prefetch) {
     if (!prefetch_)
@@ -65,7 +77,6 @@ std::optional<Batch> Loader::next() {
   batch.x = batch.x.to(device_);
   batch.target = batch.target.to(device_);
   if (!plan_.options.shuffle) batch.x = rolling_window(batch.x, plan_.data.history());
-  ++position_.batch;
   return batch;
 }
 

@@ -43,7 +43,8 @@ class Loader {
   /// throws ValueError if batch < 1, or if drop_last leaves no batch
   Loader(WindowDataset data, LoaderOptions options, const Device& device);
 
-  /// Nothing at the end of an epoch. throws what the making of the batch threw, on whichever thread that was
+  /// Nothing at the end of an epoch. throws what the making of the batch threw, on whichever thread that was;
+  /// the position is then unchanged, and the next call tries the same batch again
   std::optional<Batch> next();
 
   std::int64_t batches_per_epoch() const;
@@ -68,6 +69,8 @@ class Loader {
     Batch make(LoaderPosition position);
     LoaderPosition after(LoaderPosition position) const;
   };
+
+  Batch make_next();
 
   Plan plan_;
   Device device_;

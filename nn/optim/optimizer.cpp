@@ -47,24 +47,29 @@ Optimizer::Optimizer(Method method, std::vector<ParameterGroup> groups, double l
 
 const char* Optimizer::name() const { return std::holds_alternative<AdamOptions>(method_) ? "adam" : "sgd"; }
 
-void Optimizer::set_lr(double lr) {
+void Optimizer::check_lr(double lr) const {
   if (!(lr >= 0.0) || !std::isfinite(lr))
     reject<ValueError>(name(), "the learning rate must be at least 0 and finite, got {}", lr);
+}
+
+void Optimizer::set_lr(double lr) {
+  check_lr(lr);
   lr_ = lr;
 }
 
 void Optimizer::step() {
+  const Slots all = slots();
   prepare_step();
-  apply_step();
+  apply(all);
 }
 
 void Optimizer::prepare_step() {
   static_assert(sizeof(OptimizerClock) == 3 * sizeof(float));
-  ++steps_;
   for (const Group& group : groups_) {
     const double lr = lr_ * group.lr_scale;
     OptimizerClock clock{static_cast<float>(lr), 1.0f, 1.0f};
-    if (const auto* options = std::get_if<AdamOptions>(&method_)) clock = adam_clock(*options, lr, steps_);
+    if (const auto* options = std::get_if<AdamOptions>(&method_))
+      clock = adam_clock(*options, lr, steps_ + 1);
     // Fills carry their value as a kernel argument: no wait, where a copy from the host would.
     int place = 0;
     for (const float value : {clock.lr, clock.correction1, clock.correction2}) {
@@ -72,12 +77,16 @@ void Optimizer::prepare_step() {
       ++place;
     }
   }
+  ++steps_;
 }
 
-void Optimizer::apply_step() {
+void Optimizer::apply_step() { apply(slots()); }
+
+Optimizer::Slots Optimizer::slots() const {
+  Slots all;
   for (const Group& group : groups_) {
     const Device& device = group.clock.device();
-    std::vector<OptimizerSlot> slots;
+    std::vector<OptimizerSlot>& of_group = all.emplace_back();
     for (const Entry& entry : group.entries) {
       const Parameter& parameter = *entry.named.parameter;
       if (!(parameter.value.device() == device))
@@ -85,20 +94,27 @@ void Optimizer::apply_step() {
             name(), "the parameter '{}' is on {}, but its moments are on {}: make the optimizer after to()",
             entry.named.name, parameter.value.device().name(), device.name());
       if (!parameter.grad.defined() || !parameter.trainable) continue;
-      slots.push_back({.value = parameter.value.data(),
-                       .grad = parameter.grad.data(),
-                       .moment1 = entry.moment1.defined() ? entry.moment1.data() : nullptr,
-                       .moment2 = entry.moment2.defined() ? entry.moment2.data() : nullptr,
-                       .count = parameter.value.numel(),
-                       .weight_decay = static_cast<float>(group.weight_decay)});
+      of_group.push_back({.value = parameter.value.data(),
+                          .grad = parameter.grad.data(),
+                          .moment1 = entry.moment1.defined() ? entry.moment1.data() : nullptr,
+                          .moment2 = entry.moment2.defined() ? entry.moment2.data() : nullptr,
+                          .count = parameter.value.numel(),
+                          .weight_decay = static_cast<float>(group.weight_decay)});
     }
-    if (slots.empty()) continue;
-    const auto* clock = reinterpret_cast<const OptimizerClock*>(group.clock.data());
-    on(device.queue(), [&](auto& q) {
+  }
+  return all;
+}
+
+void Optimizer::apply(const Slots& slots) {
+  for (std::size_t k = 0; k < groups_.size(); ++k) {
+    if (slots[k].empty()) continue;
+    const Tensor& clock_tensor = groups_[k].clock;
+    const auto* clock = reinterpret_cast<const OptimizerClock*>(clock_tensor.data());
+    on(clock_tensor.queue(), [&](auto& q) {
       if (const auto* adam = std::get_if<AdamOptions>(&method_))
-        kernels::adam_step(q, slots, *adam, clock);
+        kernels::adam_step(q, slots[k], *adam, clock);
       else
-        kernels::sgd_step(q, slots, std::get<SgdOptions>(method_), clock);
+        kernels::sgd_step(q, slots[k], std::get<SgdOptions>(method_), clock);
     });
   }
 }
@@ -123,9 +139,16 @@ State Optimizer::state() const {
 
 void Optimizer::load_state(const State& from) {
   const State mine = state();
+  // Read before the first moment changes. What is missing or has another shape is for copy_state to tell.
+  const auto number = [&](const char* key) {
+    const auto found = from.find(key);
+    return found != from.end() && found->second.numel() == 1 ? found->second.item() : 0.0;
+  };
+  const double steps = number("steps"), lr = number("lr");
+  check_lr(lr);
   copy_state(name(), mine, from);
-  steps_ = mine.at("steps").to_vector<std::int64_t>()[0];
-  set_lr(mine.at("lr").to_vector<double>()[0]);
+  steps_ = static_cast<std::int64_t>(steps);
+  lr_ = lr;
 }
 
 ParameterGroup all_parameters(const Module& module, double weight_decay) {

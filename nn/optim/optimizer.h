@@ -30,7 +30,9 @@ class Optimizer {
   /// throws ValueError if no parameter is trainable, one is named twice, or a number is out of range
   Optimizer(Method method, std::vector<ParameterGroup> groups, double lr);
 
-  /// prepare_step() and apply_step().
+  /// prepare_step() and apply_step(). If memory runs out, nothing has changed: the working memory of the host
+  /// is taken before the first parameter, and the kernels take none. (In the emulation each launch takes some;
+  /// there a failed step may leave a part of the parameters updated, and a checkpoint is what helps.)
   void step();
   /// Host part: counts the step and queues the new clock for the device.
   void prepare_step();
@@ -50,7 +52,7 @@ class Optimizer {
   /// "steps" (i64), "lr" (f64) and per parameter "moment1/<name>", "moment2/<name>" as the method has them.
   /// The moments are shared, not copied.
   State state() const;
-  /// Continues where `state` was taken, bit for bit. throws as Module::load_state
+  /// Continues where `state` was taken, bit for bit; all or nothing. throws as Module::load_state
   void load_state(const State& state);
 
  private:
@@ -63,6 +65,11 @@ class Optimizer {
     double lr_scale, weight_decay;
     Tensor clock;  // one OptimizerClock
   };
+
+  using Slots = std::vector<std::vector<OptimizerSlot>>;  // of each group
+  void check_lr(double lr) const;
+  Slots slots() const;
+  void apply(const Slots& slots);
 
   Method method_;
   std::vector<Group> groups_;
