@@ -48,7 +48,7 @@
 
 struct Record {
   std::array<int, 2> input;     // places of the inputs; -1 for none
-  std::array<double, 2> slope;  // of the result by each input, at the values the inputs had
+  std::array<double, 2> slope;  // of the result, by each input
 };
 
 struct Tape {

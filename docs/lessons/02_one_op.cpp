@@ -11,7 +11,9 @@
 // sign becomes a firing rate, which cannot be negative. Build and run, from the root of the repository:
 //
 // ```sh
-// cmake --preset dev && cmake --build build/dev --target lesson_02_one_op && build/dev/lessons/02_one_op
+// cmake --preset dev
+// cmake --build build/dev --target lesson_02_one_op
+// build/dev/lessons/02_one_op
 // ```
 
 #include <array>

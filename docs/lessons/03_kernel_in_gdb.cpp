@@ -12,7 +12,9 @@
 // stepped:
 //
 // ```sh
-// cmake --preset dev && cmake --build build/dev --target lesson_03_kernel_in_gdb && build/dev/lessons/03_kernel_in_gdb
+// cmake --preset dev
+// cmake --build build/dev --target lesson_03_kernel_in_gdb
+// build/dev/lessons/03_kernel_in_gdb
 // ```
 
 #include <cstdio>
@@ -87,11 +89,11 @@ int wrong_elements(simt::Order order) {
 //
 // ```gdb
 // $ gdb -q build/dev/lessons/03_kernel_in_gdb
-// (gdb) break 03_kernel_in_gdb.cpp:52 if blockIdx.x == 0 && threadIdx.x == 1 && threadIdx.y == 0
-// Breakpoint 1 at …: 03_kernel_in_gdb.cpp:52. (2 locations)
+// (gdb) break 03_kernel_in_gdb.cpp:54 if blockIdx.x == 0 && threadIdx.x == 1 && threadIdx.y == 0
+// Breakpoint 1 at …: 03_kernel_in_gdb.cpp:54. (2 locations)
 // (gdb) run
-// Breakpoint 1…, transpose_kernel<false> (rows=8, cols=16, in=…, out=…) at …/03_kernel_in_gdb.cpp:52
-// 52	  if (r < cols && c < rows) out[r * rows + c] = tile[x][y];
+// Breakpoint 1…, transpose_kernel<false> (rows=8, cols=16, in=…, out=…) at …/03_kernel_in_gdb.cpp:54
+// 54	  if (r < cols && c < rows) out[r * rows + c] = tile[x][y];
 // (gdb) print threadIdx
 // $1 = {x = 1, y = 0, z = 0}
 // (gdb) print tile[x][y]
@@ -122,13 +124,13 @@ int wrong_elements(simt::Order order) {
 // $ gdb -q build/dev/lessons/03_kernel_in_gdb
 // (gdb) break transpose_kernel<true> if blockIdx.x == 0 && threadIdx.x == 1 && threadIdx.y == 0
 // (gdb) run
-// Breakpoint 1, transpose_kernel<true> (rows=8, cols=16, in=…, out=…) at …/03_kernel_in_gdb.cpp:46
+// Breakpoint 1, transpose_kernel<true> (rows=8, cols=16, in=…, out=…) at …/03_kernel_in_gdb.cpp:48
 // (gdb) next
 // (gdb) next
 // (gdb) next
-// 49	  if (r < rows && c < cols) tile[y][x] = in[r * cols + c];
+// 51	  if (r < rows && c < cols) tile[y][x] = in[r * cols + c];
 // (gdb) next
-// 50	  if (kWait) __syncthreads();
+// 52	  if (kWait) __syncthreads();
 // (gdb) print tile[0]
 // $1 = {0, 1, -nan(0x7fffff), …}
 // (gdb) next

@@ -90,9 +90,9 @@ class Reader:
             text += token
         self.fail(f"a declaration has no end: {text.strip()[:60]}")
 
-    def scope(self, visible=True, in_class=""):
+    def scope(self, visible=True, in_class="", in_type=False):
         """Declarations up to the brace that closes this scope, or the end of the file."""
-        found, doc, last_line, group, kept = [], "", -1, None, False
+        found, doc, last_line, group, notable = [], "", -1, None, False
         hidden = not visible
         while True:
             blank = re.compile(r"\s*").match(self.text, self.at)
@@ -104,9 +104,9 @@ class Reader:
                 return found
             if self.text.startswith("///<", self.at) or (
                     self.text.startswith("//", self.at) and not self.text.startswith("///", self.at)
-                    and lines_skipped == 0 and kept):
+                    and lines_skipped == 0 and notable):
                 note = self.doc_lines("///<") or self.rest_of_line()[2:].strip()
-                if kept and not found[-1].doc:
+                if notable and not found[-1].doc and not note.startswith("NOLINT"):
                     found[-1].doc, group = note, None
                 continue
             if self.text.startswith("///", self.at):
@@ -137,11 +137,13 @@ class Reader:
             text, end = self.head()
             declaration = self.declared(text, end, number, doc, hidden, in_class)
             kept = declaration is not None and not hidden
+            notable = kept and declaration.kind != "namespace"  # a comment behind it may be about it
             directly_below = number == last_line + 1 and not doc and group is not None
             doc, last_line = "", self.line()
             if not kept:
                 continue
-            if directly_below and declaration.kind == "function" and group.kind == "function":
+            alike = group is not None and (not in_type or declaration.name == group.name)
+            if directly_below and alike and declaration.kind == "function" and group.kind == "function":
                 group.also.append(declaration)
                 continue
             found.append(declaration)
@@ -209,7 +211,7 @@ class Reader:
 
     def class_scope(self, kind, name):
         self.at += 1  # the brace
-        return self.scope(visible=kind != "class", in_class=name)
+        return self.scope(visible=kind != "class", in_class=name, in_type=True)
 
     def skip_to_semicolon(self):
         while self.text[self.at] != ";":
