@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "tensor/errors.h"
@@ -17,24 +18,22 @@ namespace {
 
 constexpr std::string_view kTemporary = ".tmp-";
 
-[[noreturn]] void fail(const fs::path& path, std::string_view what, int error) {
-  const char* hint = error == ENOSPC || error == EDQUOT ? "; free some space or choose another folder"
-                     : error == EACCES || error == EPERM || error == EROFS
-                         ? "; choose a folder you may write to"
-                         : "";
-  throw IoError(fmt::format("{}: cannot {}: {}{}", path.string(), what, std::strerror(error), hint));
-}
-
 class File {
  public:
   File(const fs::path& path, int flags, std::string_view what)
       : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0666)) {
-    if (fd_ < 0) fail(path, what, errno);
+    if (fd_ < 0) file_error(path, what, errno);
   }
   File(const File&) = delete;
   File& operator=(const File&) = delete;
-  ~File() { ::close(fd_); }
+  ~File() {
+    if (fd_ >= 0) ::close(fd_);
+  }
   int fd() const { return fd_; }
+  /// For what was written: some file systems say only now that the disk is full.
+  void close(const fs::path& path) {
+    if (::close(std::exchange(fd_, -1)) != 0) file_error(path, "write", errno);
+  }
 
  private:
   int fd_;
@@ -55,9 +54,9 @@ class Temporary {
     // All that can fail for want of memory or handles comes before the rename.
     const fs::path folder = target.parent_path().empty() ? fs::path(".") : target.parent_path();
     const File handle(folder, O_RDONLY | O_DIRECTORY, "open the folder");
-    if (::rename(path_.c_str(), target.c_str()) != 0) fail(target, "replace the file", errno);
+    if (::rename(path_.c_str(), target.c_str()) != 0) file_error(target, "replace the file", errno);
     // Some network file systems know no fsync of a folder (EINVAL); the rename stands all the same.
-    if (::fsync(handle.fd()) != 0 && errno != EINVAL) fail(folder, "flush the folder", errno);
+    if (::fsync(handle.fd()) != 0 && errno != EINVAL) file_error(folder, "flush the folder", errno);
   }
 
  private:
@@ -71,25 +70,45 @@ std::uint64_t checksum(int fd, const fs::path& path) {
   while (true) {
     const ssize_t count = ::pread(fd, block.data(), block.size(), at);
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail(path, "read", errno);
+    if (count < 0) file_error(path, "read", errno);
     if (count == 0) return hash;
     for (ssize_t i = 0; i < count; ++i) hash = (hash ^ block[static_cast<std::size_t>(i)]) * 1099511628211ull;
     at += count;
   }
 }
 
+/// An error of a writer names the file that is meant, not the temporary one.
+void write_named(const fs::path& target, const fs::path& temporary,
+                 const std::function<void(const fs::path&)>& write) {
+  try {
+    write(temporary);
+  } catch (const IoError& error) {
+    const std::string text = error.what();
+    if (!text.starts_with(temporary.string())) throw;
+    throw IoError(target.string() + text.substr(temporary.string().size()));
+  }
+}
+
 }  // namespace
+
+void file_error(const fs::path& path, std::string_view what, int error) {
+  const char* hint = error == ENOSPC || error == EDQUOT ? "; free some space or choose another folder"
+                     : error == EACCES || error == EPERM || error == EROFS
+                         ? "; choose a folder you may write to"
+                         : "";
+  throw IoError(fmt::format("{}: cannot {}: {}{}", path.string(), what, std::strerror(error), hint));
+}
 
 void replace_file(const fs::path& target, const std::function<void(const fs::path&)>& write) {
   const Temporary temporary(target);
-  write(temporary.path());
+  write_named(target, temporary.path(), write);
   {
     const File file(temporary.path(), O_RDONLY, "read back");
-    const std::uint64_t written = checksum(file.fd(), temporary.path());
-    if (::fsync(file.fd()) != 0) fail(target, "write to the disk", errno);
+    const std::uint64_t written = checksum(file.fd(), target);
+    if (::fsync(file.fd()) != 0) file_error(target, "write to the disk", errno);
     // The second reading must come from the disk, not from the cache that the first one filled.
     ::posix_fadvise(file.fd(), 0, 0, POSIX_FADV_DONTNEED);
-    if (checksum(file.fd(), temporary.path()) != written)
+    if (checksum(file.fd(), target) != written)
       throw IoError(fmt::format("{}: the disk gave back other bytes than were written", target.string()));
   }
   temporary.rename_to(target);
@@ -97,21 +116,22 @@ void replace_file(const fs::path& target, const std::function<void(const fs::pat
 
 void replace_file(const fs::path& target, std::string_view content) {
   replace_file(target, [content](const fs::path& path) {
-    const File file(path, O_WRONLY | O_CREAT | O_TRUNC, "write");
+    File file(path, O_WRONLY | O_CREAT | O_TRUNC, "write");
     std::size_t done = 0;
     while (done < content.size()) {
       const ssize_t count = ::write(file.fd(), content.data() + done, content.size() - done);
       if (count < 0 && errno == EINTR) continue;
-      if (count < 0) fail(path, "write", errno);
+      if (count < 0) file_error(path, "write", errno);
       done += static_cast<std::size_t>(count);
     }
+    file.close(path);
   });
 }
 
 void replace_link(const fs::path& link, const fs::path& content) {
   const Temporary temporary(link);
   ::unlink(temporary.path().c_str());
-  if (::symlink(content.c_str(), temporary.path().c_str()) != 0) fail(link, "make the link", errno);
+  if (::symlink(content.c_str(), temporary.path().c_str()) != 0) file_error(link, "make the link", errno);
   temporary.rename_to(link);
 }
 
@@ -122,14 +142,14 @@ void remove_temporary_files(const fs::path& folder) {
 }
 
 std::string read_file(const fs::path& path) {
-  if (std::error_code ignored; fs::is_directory(path, ignored)) fail(path, "read", EISDIR);
+  if (std::error_code ignored; fs::is_directory(path, ignored)) file_error(path, "read", EISDIR);
   const File file(path, O_RDONLY, "read");
   std::string text;
   char block[65536];
   while (true) {
     const ssize_t count = ::read(file.fd(), block, sizeof block);
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail(path, "read", errno);
+    if (count < 0) file_error(path, "read", errno);
     if (count == 0) return text;
     text.append(block, static_cast<std::size_t>(count));
   }
@@ -143,8 +163,8 @@ std::uint64_t file_checksum(const fs::path& path) {
 void make_folder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
-  if (error) fail(folder, "make the folder", error.value());
-  if (!fs::is_directory(folder, error)) fail(folder, "make the folder", ENOTDIR);
+  if (error) file_error(folder, "make the folder", error.value());
+  if (!fs::is_directory(folder, error)) file_error(folder, "make the folder", ENOTDIR);
 }
 
 }  // namespace fovea::apps

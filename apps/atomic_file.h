@@ -24,6 +24,9 @@ void replace_file(const std::filesystem::path& target, std::string_view content)
 void replace_link(const std::filesystem::path& link, const std::filesystem::path& content);
 void remove_temporary_files(const std::filesystem::path& folder);
 
+/// throws IoError "path: cannot <what>: <reason>; <hint>"
+[[noreturn]] void file_error(const std::filesystem::path& path, std::string_view what, int error);
+
 /// throws IoError if there is no such file or it cannot be read
 std::string read_file(const std::filesystem::path& path);
 /// FNV-1a over the bytes of a file, 64 bits: tells a torn or changed file, not a forged one.

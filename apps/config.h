@@ -33,6 +33,9 @@ struct Key {
 
 /// The keys every trainer has: train.*, optim.*, data.*.
 std::vector<Key> shared_keys();
+/// Whether a resumed run may be given another value: when it stops, how often it saves and logs, where files lie.
+/// All other settings change what is computed and stay as they are.
+bool may_change_on_resume(std::string_view key);
 
 /// Settings of one run, in layers: defaults ← preset ← configuration file ← --set ← options. Later calls win.
 /// Every key is known, typed and in range at any time; what is refused changes nothing.

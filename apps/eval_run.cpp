@@ -36,7 +36,7 @@ int evaluate(const EvalRequest& request) {
   const Device device = request.device == "auto" ? Device::best() : Device::parse(request.device);
   const RetinaData data = load_retina_data(config);
   const RetinaModel model = make_retina_model(config, data.train.cells(), device);
-  model.module->load_state(nn::without_prefix("model.", load_checkpoint(checkpoint.path, device)));
+  model.module->load_state(read_weights(checkpoint.path));
   const nn::WindowDataset& part =
       request.split == "train" ? data.train : (request.split == "validation" ? data.validation : data.test);
   const retina::Predictions predicted = retina::predict(*model.module, part, device);

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/metrics_log.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cmath>
-#include <cstring>
+#include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -16,10 +13,6 @@
 
 namespace fovea::apps {
 namespace {
-
-[[noreturn]] void fail(const std::filesystem::path& path, std::string_view what) {
-  throw IoError(fmt::format("{}: cannot {}: {}", path.string(), what, std::strerror(errno)));
-}
 
 /// empty if the text is not a line of ours
 std::optional<MetricsRow> parse(std::string_view text) {
@@ -59,6 +52,14 @@ std::vector<Line> whole_lines(std::string_view content, const std::filesystem::p
   return lines;
 }
 
+/// Whether a line of the file ends after so many bytes. No file is as good as an empty one.
+bool ends_a_line(const std::filesystem::path& path, std::uint64_t bytes) {
+  if (bytes == 0) return true;
+  std::ifstream in(path, std::ios::binary);
+  in.seekg(static_cast<std::streamoff>(bytes) - 1);
+  return in.get() == '\n';
+}
+
 }  // namespace
 
 std::string metrics_line(std::int64_t step, const Figures& figures) {
@@ -70,33 +71,18 @@ std::string metrics_line(std::int64_t step, const Figures& figures) {
   return line + "}\n";
 }
 
-MetricsLog::MetricsLog(std::filesystem::path path, std::optional<std::int64_t> keep_through)
-    : path_(std::move(path)) {
-  if (std::filesystem::exists(path_)) {
-    const std::string content = keep_through ? read_file(path_) : std::string{};
+MetricsLog::MetricsLog(std::filesystem::path path, const LogEnd& end) {
+  std::uint64_t keep = end.bytes;
+  if (!ends_a_line(path, keep)) {
+    changed_ = true;
+    const std::string content = std::filesystem::exists(path) ? read_file(path) : std::string{};
     std::string kept;
-    for (const Line& line : whole_lines(content, path_))
-      if (keep_through && line.row.step <= *keep_through) kept.append(line.text) += '\n';
-    replace_file(path_, kept);
+    for (const Line& line : whole_lines(content, path))
+      if (line.row.step <= end.step) kept.append(line.text) += '\n';
+    replace_file(path, kept);
+    keep = kept.size();
   }
-  fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  if (fd_ < 0) fail(path_, "write");
-}
-
-MetricsLog::~MetricsLog() { ::close(fd_); }
-
-void MetricsLog::append(std::int64_t step, const Figures& figures) {
-  const std::string line = metrics_line(step, figures);
-  const ssize_t count = ::write(fd_, line.data(), line.size());
-  if (count < 0) fail(path_, "write");
-  if (static_cast<std::size_t>(count) != line.size()) {  // the disk is full: what was written is a torn line
-    errno = ENOSPC;
-    fail(path_, "write");
-  }
-}
-
-void MetricsLog::sync() {
-  if (::fsync(fd_) != 0) fail(path_, "write to the disk");
+  file_.emplace(std::move(path), keep);
 }
 
 std::vector<MetricsRow> MetricsLog::read(const std::filesystem::path& path) {

@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "apps/append_file.h"
+
 namespace fovea::apps {
 
 /// Named figures of one step, in the order in which they are written.
@@ -23,29 +25,32 @@ struct MetricsRow {
   Figures figures;
 };
 
-/// metrics.jsonl: one line per logged step, appended by a single write each, so that a reader following the
-/// file and a crash see whole lines (but perhaps a torn last one).
+/// Where a log stood when a checkpoint was saved.
+struct LogEnd {
+  std::int64_t step = 0;
+  std::uint64_t bytes = 0;
+};
+
+/// metrics.jsonl: one line per logged step.
 class MetricsLog {
  public:
-  /// keep_through: the step of the checkpoint the run goes on from; lines past it and a torn last line are
-  /// dropped. Empty: the run starts at 0, all lines are dropped.
-  /// throws IoError, also if a line before the last is not one of ours (names the line)
-  MetricsLog(std::filesystem::path path, std::optional<std::int64_t> keep_through);
-  ~MetricsLog();
-  MetricsLog(const MetricsLog&) = delete;
-  MetricsLog& operator=(const MetricsLog&) = delete;
+  /// Goes on where `end` says; what came later, and a torn last line, is dropped. If the file is not what it
+  /// was then, lines past end.step are dropped, and changed() tells.
+  /// throws IoError, also if a line of such a file before the last is not one of ours (names the line)
+  MetricsLog(std::filesystem::path path, const LogEnd& end);
 
   /// Log all of step N before the checkpoint of step N is saved: a resumed run would not write it again.
-  void append(std::int64_t step, const Figures& figures);
-  /// Waits until all lines are on the disk.
-  void sync();
+  void append(std::int64_t step, const Figures& figures) { file_->append(metrics_line(step, figures)); }
+  void sync() const { file_->sync(); }
+  std::uint64_t size() const { return file_->size(); }
+  bool changed() const { return changed_; }
 
   /// Whole lines of the file; a torn last line is left out. An absent file has none.
   static std::vector<MetricsRow> read(const std::filesystem::path& path);
 
  private:
-  std::filesystem::path path_;
-  int fd_ = -1;
+  std::optional<AppendFile> file_;
+  bool changed_ = false;
 };
 
 }  // namespace fovea::apps

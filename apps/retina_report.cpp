@@ -9,10 +9,10 @@
 #include <sstream>
 
 #include "apps/atomic_file.h"
-#include "apps/checkpoint.h"
 #include "apps/metrics_log.h"
 #include "apps/report/report_data.h"
 #include "apps/report/report_html.h"
+#include "apps/run_folder.h"
 #include "models/retina/deep_retina.h"
 #include "models/retina/linear_nonlinear.h"
 #include "models/retina/separable.h"
@@ -180,8 +180,8 @@ void write_retina_report(const std::filesystem::path& run, const Config& config,
         space_time_filter(cell_name(data, static_cast<std::size_t>(c)), select(averages, 0, c)));
 
   report.config = config.listing();
-  for (const char* key :
-       {"seed", "device", "build_id", "data", "data_checksum", "seconds", "steps", "best_step", "parameters"})
+  for (const char* key : {"ended_by", "steps", "best_step", "seed", "device", "build_id", "data",
+                          "data_checksum", "seconds", "parameters"})
     if (summary.contains(key)) report.provenance.emplace_back(key, text_of(summary[key]));
   replace_file(run / "report.json", to_json(report));
   replace_file(run / "report.html", report_html({report}));

@@ -5,7 +5,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "apps/checkpoint.h"
 #include "apps/retina_report.h"
 #include "apps/retina_task.h"
 #include "autograd/ops/elementwise.h"
@@ -30,6 +29,21 @@ Trainable with_loss(const Config& config, RetinaModel model) {
   return {std::move(model.module), std::move(loss)};
 }
 
+struct Baseline {
+  std::string model;
+  double test_pearson;
+};
+
+/// throws IoError if the run has no such score: it has not finished, or is of another kind of task
+Baseline read_baseline(const std::string& run) {
+  const auto summary = read_summary(run);
+  if (!summary.contains("model") || !summary["model"].is_string() || !summary.contains("test_pearson") ||
+      !summary["test_pearson"].is_number())
+    throw IoError(
+        fmt::format("eval.baseline {}: its summary has no test_pearson; finish it with --resume", run));
+  return {summary["model"].get<std::string>(), summary["test_pearson"].get<double>()};
+}
+
 class RetinaTask final : public Task {
  public:
   RetinaTask(const Config& config, const Device& device)
@@ -44,7 +58,10 @@ class RetinaTask final : public Task {
                  .shuffle = true,
                  .drop_last = true,
                  .seed = static_cast<std::uint64_t>(config.integer("train.seed"))},
-                device) {}
+                device) {
+    if (const std::string& baseline = config.text("eval.baseline"); !baseline.empty())
+      (void)read_baseline(baseline);  // a wrong name is said now, not after hours
+  }
 
   const Device& device() const override { return device_; }
   Trainable& trainable() override { return trainable_; }
@@ -71,6 +88,7 @@ class RetinaTask final : public Task {
     return fmt::format("{} windows of {} cells", data_.train.size(), data_.train.cells());
   }
   const std::string& data_checksum() const override { return data_.checksum; }
+  std::string data_path() const override { return data_.path.string(); }
   nn::State constants() const override {
     const Device host = Device::cpu({.threads = 1});
     const auto number = [&](double value) { return Tensor::full({}, value, DType::f64, host); };
@@ -92,11 +110,10 @@ class RetinaTask final : public Task {
         {"share_of_ceiling", scores.pearson.mean / ceiling.mean},
         {"test_explained_variance", scores.explained_variance.mean},
         {"test_rmse_hz", scores.rmse_hz.mean},
-        {"data", data_.path.string()},
     };
     if (const std::string& baseline = config_.text("eval.baseline"); !baseline.empty()) {
-      const auto other = read_summary(baseline);
-      figures[other.at("model").get<std::string>() + "_test_pearson"] = other.at("test_pearson");
+      const Baseline other = read_baseline(baseline);
+      figures[other.model + "_test_pearson"] = other.test_pearson;
     }
     return figures;
   }

@@ -3,16 +3,16 @@
 
 #include <fcntl.h>
 #include <fmt/chrono.h>
-#include <fmt/ranges.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <ctime>
+#include <nlohmann/json.hpp>
 
 #include "apps/atomic_file.h"
 #include "apps/exit_code.h"
@@ -23,8 +23,10 @@ namespace {
 
 constexpr const char* kLock = "lock";
 constexpr const char* kMetrics = "metrics.jsonl";
+constexpr const char* kEvents = "events.out.tfevents.fovea";  // TensorBoard looks for "tfevents"
+constexpr const char* kConfig = "config.toml";
 constexpr const char* kCheckpoints = "checkpoints";
-constexpr std::string_view kPrefix = "step-", kSuffix = ".safetensors";
+constexpr std::size_t kKeptCheckpoints = 2;  // besides `best`
 
 /// "process 4711 on host lab3, started 2026-03-01T12:00:00Z"
 std::string this_process() {
@@ -44,53 +46,17 @@ std::string owner_in(const fs::path& lock) {
   return text.empty() ? "an unknown process" : text;
 }
 
-std::optional<std::int64_t> step_of(const fs::path& file) {
-  const std::string name = file.filename().string();
-  if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix)) return std::nullopt;
-  const char* first = name.data() + kPrefix.size();
-  const char* last = name.data() + name.size() - kSuffix.size();
-  std::int64_t step = 0;
-  const auto [end, error] = std::from_chars(first, last, step);
-  return error == std::errc{} && end == last && first != last ? std::optional(step) : std::nullopt;
-}
-
-/// Sorted by step. A file of this name is whole: it got its name by a rename.
-std::vector<Checkpoint> checkpoints_of(const fs::path& run) {
-  std::vector<Checkpoint> found;
-  std::error_code ignored;
-  for (const fs::directory_entry& entry : fs::directory_iterator(run / kCheckpoints, ignored))
-    if (const auto step = step_of(entry.path())) found.push_back({*step, entry.path()});
-  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.step < b.step; });
-  return found;
-}
-
-/// Where a link points to, if that is there.
-std::optional<Checkpoint> linked(const fs::path& run, std::string_view link) {
-  std::error_code error;
-  const fs::path target = fs::read_symlink(run / kCheckpoints / link, error);
-  if (error) return std::nullopt;
-  const fs::path file = run / kCheckpoints / target.filename();
-  const auto step = step_of(file);
-  return step && fs::exists(file, error) ? std::optional(Checkpoint{*step, file}) : std::nullopt;
-}
-
-/// `latest` is moved after the checkpoint is there, so a run killed in between has one more than the link
-/// says.
-std::optional<Checkpoint> latest_of(const fs::path& run) {
-  const std::vector<Checkpoint> all = checkpoints_of(run);
-  return all.empty() ? std::nullopt : std::optional(all.back());
-}
-
 enum class Content { nothing, a_run, foreign };
 
-/// The lock, an empty metrics.jsonl and an empty checkpoints/ are what open() makes: not yet a run.
+/// The lock, empty logs and an empty checkpoints/ are what a run makes before it has anything to keep.
 Content content_of(const fs::path& folder) {
   bool foreign = false;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
-    if (name == "config.toml" || name == "summary.json") return Content::a_run;
-    if ((name == kMetrics || name == kCheckpoints) && !fs::is_empty(entry.path())) return Content::a_run;
-    if (name != kLock && name != kMetrics && name != kCheckpoints) foreign = true;
+    if (name == kConfig || name == "summary.json") return Content::a_run;
+    const bool ours = name == kMetrics || name == kCheckpoints || name == kEvents;
+    if (ours && !fs::is_empty(entry.path())) return Content::a_run;
+    if (name != kLock && !ours) foreign = true;
   }
   return foreign ? Content::foreign : Content::nothing;
 }
@@ -136,6 +102,10 @@ void write_owner(int fd, const fs::path& folder) {
 
 RunFolder RunFolder::open(const fs::path& folder, bool resume) {
   const bool existed = fs::exists(folder);
+  // A run that was killed before it wrote anything has left its lock file.
+  if (resume && !fs::exists(folder / kLock) && (!existed || content_of(folder) == Content::nothing))
+    throw UsageError(
+        fmt::format("{}: there is no run to go on with; leave out --resume to start one", folder.string()));
   make_folder(folder);
   // Looked at before the lock file is made: a refusal must leave a foreign folder as it was.
   if (content_of(folder) == Content::foreign)
@@ -147,13 +117,11 @@ RunFolder RunFolder::open(const fs::path& folder, bool resume) {
     throw UsageError(
         fmt::format("{}: holds a run already ({}); --resume goes on with it, --out chooses another folder",
                     folder.string(), owner_in(folder / kLock)));
+  run.new_run_ = !resume;
   write_owner(run.lock_, folder);
   make_folder(folder / kCheckpoints);
   remove_temporary_files(folder);
   remove_temporary_files(folder / kCheckpoints);
-  const std::optional<Checkpoint> latest = run.latest();
-  run.metrics_ =
-      std::make_unique<MetricsLog>(folder / kMetrics, latest ? std::optional(latest->step) : std::nullopt);
   return run;
 }
 
@@ -178,42 +146,107 @@ RunFolder::RunFolder(RunFolder&& other) noexcept
     : path_(std::move(other.path_)),
       lock_(std::exchange(other.lock_, -1)),
       made_by_us_(other.made_by_us_),
-      metrics_(std::move(other.metrics_)) {}
+      new_run_(other.new_run_),
+      metrics_(std::move(other.metrics_)),
+      events_(std::move(other.events_)) {}
 
 RunFolder::~RunFolder() {
   if (lock_ < 0) return;
   metrics_.reset();
-  try {
-    if (content_of(path_) == Content::nothing) {  // it failed before it began: leave no trace
-      fs::remove(path_ / kMetrics);
-      fs::remove(path_ / kCheckpoints);
-      fs::remove(path_ / kLock);
-      if (made_by_us_) fs::remove(path_);
-    }
-  } catch (const fs::filesystem_error&) {  // somebody took the folder away; there is nothing to tidy
-  }
+  events_.reset();
+  if (new_run_ && checkpoints_of(path_).empty()) remove_own_files();
   ::close(lock_);  // gives the lock back
 }
 
-std::optional<Checkpoint> RunFolder::latest() const { return latest_of(path_); }
+void RunFolder::remove_own_files() const {
+  std::error_code ignored;  // somebody may have taken the folder away; then there is nothing to tidy
+  for (const char* name : {kConfig, kMetrics, kEvents, kCheckpoints, kLock})
+    fs::remove(path_ / name, ignored);
+  if (made_by_us_) fs::remove(path_, ignored);
+}
+
+std::optional<Checkpoint> RunFolder::newest_readable(const std::function<void(const Checkpoint&)>& read,
+                                                     std::vector<std::string>& warnings) const {
+  std::vector<Checkpoint> all = checkpoints_of(path_);
+  std::vector<std::pair<Checkpoint, std::string>> unreadable;
+  for (; !all.empty(); all.pop_back()) {
+    try {
+      read(all.back());
+      break;
+    } catch (const IoError& error) {
+      unreadable.emplace_back(all.back(), error.what());
+    }
+  }
+  if (all.empty() && !unreadable.empty())
+    throw IoError(fmt::format("{}; no other checkpoint is left to go on from", unreadable.front().second));
+  for (const auto& [checkpoint, why] : unreadable) {
+    const fs::path aside = checkpoint.path.string() + ".unreadable";
+    if (::rename(checkpoint.path.c_str(), aside.c_str()) != 0)
+      file_error(checkpoint.path, "rename the file", errno);
+    warnings.push_back(fmt::format("{}; it is now {}, and the run goes on from step {}", why,
+                                   aside.filename().string(), all.back().step));
+  }
+  return all.empty() ? std::nullopt : std::optional(all.back());
+}
+
+bool RunFolder::repair_links(const Checkpoint& newest, std::int64_t best_step) const {
+  const auto point = [&](const char* link, std::int64_t step) {
+    const auto now = linked_checkpoint(path_, link);
+    if (!now || now->step != step) replace_link(path_ / kCheckpoints / link, checkpoint_name(step));
+  };
+  point("latest", newest.step);
+  const bool found = best_step >= 0 && fs::exists(path_ / kCheckpoints / checkpoint_name(best_step));
+  point("best", found ? best_step : newest.step);
+  return found;
+}
+
+void RunFolder::check_space(std::uint64_t checkpoint_bytes) const {
+  struct statvfs disk {};
+  if (::statvfs(path_.c_str(), &disk) != 0) return;  // not known; the first save will tell
+  constexpr std::uint64_t kLogs = 1 << 20;           // and summary and report
+  const std::uint64_t most = kKeptCheckpoints + 2;   // with `best` and the one being written
+  const std::uint64_t missing = most - std::min<std::uint64_t>(most - 1, checkpoints_of(path_).size());
+  const std::uint64_t needed = missing * checkpoint_bytes + kLogs;
+  const std::uint64_t available = static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
+  constexpr double kMiB = 1 << 20;
+  if (available < needed)
+    throw IoError(fmt::format(
+        "{}: not enough space for the checkpoints: {:.1f} MiB are needed, {:.1f} MiB are "
+        "free; free some or choose another folder with --out",
+        path_.string(), static_cast<double>(needed) / kMiB, static_cast<double>(available) / kMiB));
+}
+
+std::vector<std::string> RunFolder::open_logs(std::int64_t step, const LogBytes& bytes) {
+  metrics_ = std::make_unique<MetricsLog>(path_ / kMetrics, LogEnd{step, bytes.metrics});
+  events_ = std::make_unique<EventFile>(path_ / kEvents, LogEnd{step, bytes.events});
+  std::vector<std::string> warnings;
+  const auto warn = [&](const char* name, const char* what) {
+    warnings.push_back(
+        fmt::format("{}: was changed since step {} was saved; {}", (path_ / name).string(), step, what));
+  };
+  if (metrics_->changed()) warn(kMetrics, "its lines up to that step are kept");
+  if (events_->changed()) warn(kEvents, "it is begun anew");
+  return warnings;
+}
+
+void RunFolder::log(std::int64_t step, const Figures& figures) {
+  metrics_->append(step, figures);
+  events_->append(step, figures);
+}
 
 void RunFolder::save_checkpoint(std::int64_t step, const std::function<void(const fs::path&)>& write,
-                                bool best, const std::function<void(const fs::path&)>& check) {
+                                bool best) {
   metrics_->sync();
+  events_->sync();
   const fs::path folder = path_ / kCheckpoints;
-  const std::string name = fmt::format("{}{}{}", kPrefix, step, kSuffix);
-  replace_file(folder / name, [&](const fs::path& temporary) {
-    write(temporary);
-    if (check) check(temporary);
-  });
-  replace_link(folder / "latest", name);
-  if (best) replace_link(folder / "best", name);
+  replace_file(folder / checkpoint_name(step), write);
+  replace_link(folder / "latest", checkpoint_name(step));
+  if (best) replace_link(folder / "best", checkpoint_name(step));
 
   std::vector<Checkpoint> old = checkpoints_of(path_);
-  old.resize(old.size() - std::min<std::size_t>(old.size(), 2));
-  const std::optional<Checkpoint> kept_latest = linked(path_, "latest"), kept_best = linked(path_, "best");
+  old.resize(old.size() - std::min(old.size(), kKeptCheckpoints));
+  const std::optional<Checkpoint> kept_best = linked_checkpoint(path_, "best");
   for (const Checkpoint& checkpoint : old) {
-    if (kept_latest && checkpoint.step == kept_latest->step) continue;
     if (kept_best && checkpoint.step == kept_best->step) continue;
     std::error_code ignored;  // one checkpoint too many harms nobody
     fs::remove(checkpoint.path, ignored);
@@ -224,22 +257,15 @@ void RunFolder::write(std::string_view name, std::string_view content) const {
   replace_file(path_ / name, content);
 }
 
-Checkpoint find_checkpoint(const fs::path& run, std::string_view which) {
-  if (!fs::is_directory(run)) throw IoError(fmt::format("{}: there is no such run folder", run.string()));
-  const std::vector<Checkpoint> all = checkpoints_of(run);
-  if (which == "latest") {
-    if (const auto latest = latest_of(run)) return *latest;
-  } else if (which == "best") {
-    if (const auto best = linked(run, "best")) return *best;
-  } else {
-    for (const Checkpoint& checkpoint : all)
-      if (fmt::format("{}", checkpoint.step) == which) return checkpoint;
-  }
-  std::vector<std::int64_t> steps;
-  for (const Checkpoint& checkpoint : all) steps.push_back(checkpoint.step);
-  throw IoError(steps.empty() ? fmt::format("{}: has no checkpoint yet", run.string())
-                              : fmt::format("{}: has no checkpoint '{}'; there are steps {}", run.string(),
-                                            which, fmt::join(steps, ", ")));
+nlohmann::json read_summary(const fs::path& run) {
+  const fs::path path = run / "summary.json";
+  if (!fs::exists(path))
+    throw IoError(
+        fmt::format("{}: there is no summary.json; is it a finished run? (fovea train MODEL --out {})",
+                    run.string(), run.string()));
+  const auto summary = nlohmann::json::parse(read_file(path), nullptr, false);
+  if (!summary.is_object()) throw IoError(fmt::format("{}: is not a JSON object", path.string()));
+  return summary;
 }
 
 }  // namespace fovea::apps

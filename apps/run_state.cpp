@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/run_state.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <sstream>
+#include <vector>
+
+#include "apps/version.h"
 #include "nn/optim/adam.h"
 #include "nn/optim/sgd.h"
 
@@ -19,6 +26,31 @@ nn::Optimizer make_optimizer(const Config& config, const nn::Module& module) {
   if (config.text("optim.name") == "sgd")
     return nn::sgd(std::move(groups), lr, {.momentum = static_cast<float>(config.real("optim.momentum"))});
   return nn::adam(std::move(groups), lr);
+}
+
+/// The settings that must stay as they are while a run goes on, one "key = value" a line. Where files lie is not
+/// among them: data are known by their checksum.
+std::string fixed_settings(const Config& config) {
+  std::string text;
+  for (const auto& [key, value] : config.listing())
+    if (!may_change_on_resume(key)) text += fmt::format("{} = {}\n", key, value);
+  return text;
+}
+
+/// "optim.lr was 0.01 and is 0.001", for each setting that both know
+std::vector<std::string> differences(const std::string& saved_settings, const Config& config) {
+  std::vector<std::string> found;
+  std::istringstream lines(saved_settings);
+  for (std::string line; std::getline(lines, line);)
+    for (const auto& [key, value] : config.listing())
+      if (line.starts_with(key + " = ") && line.substr(key.size() + 3) != value)
+        found.push_back(fmt::format("{} was {} and is {}", key, line.substr(key.size() + 3), value));
+  return found;
+}
+
+std::string note(const SavedRun& saved, const char* name) {
+  const auto found = saved.notes.find(name);
+  return found == saved.notes.end() ? std::string{} : found->second;
 }
 
 }  // namespace
@@ -42,47 +74,106 @@ double RunState::lr() const {
 
 bool RunState::take_score(double score) {
   if (config_.text("optim.schedule") == "plateau") plateau_.step(score);
+  if (std::isnan(reference_) ? !std::isnan(score) : score > reference_ + config_.real("train.min_delta")) {
+    reference_ = score;
+    bad_evaluations_ = 0;
+  } else {
+    ++bad_evaluations_;
+  }
   const bool better = score > best || std::isnan(best);  // a first score that is not defined beats none
-  if (better) best = score;
+  if (better) {
+    best = score;
+    best_step = step;
+  }
   return better;
 }
 
-nn::State RunState::to_tensors() const {
-  nn::State state = nn::with_prefix("model.", task_.model().state());
+void RunState::forget_best() {
+  best = std::nan("");
+  best_step = -1;
+}
+
+bool RunState::stalled() const {
+  const std::int64_t patience = config_.integer("train.patience");
+  return patience > 0 && bad_evaluations_ >= patience;
+}
+
+SavedRun RunState::save(const LogBytes& log_bytes) const {
+  SavedRun saved;
+  nn::State& state = saved.tensors;
+  state = nn::with_prefix("model.", task_.model().state());
   state.merge(nn::with_prefix("optim.", optimizer.state()));
   state.merge(task_.constants());
   const Device host = Device::cpu({.threads = 1});
-  const auto number = [&](double value) { return Tensor::full({}, value, DType::f64, host); };
-  state["train.step"] = number(static_cast<double>(step));
-  state["train.epoch"] = number(static_cast<double>(task_.position().epoch));
-  state["train.batch"] = number(static_cast<double>(task_.position().batch));
-  state["train.best"] = number(best);
-  for (const auto& [name, value] : plateau_.state()) state["plateau." + name] = number(value);
-  return state;
+  const auto real = [&](const std::string& name, double value) {
+    state[name] = Tensor::full({}, value, DType::f64, host);
+  };
+  const auto integer = [&](const std::string& name, auto value) {
+    state[name] = Tensor::from(std::vector<std::int64_t>{static_cast<std::int64_t>(value)}, {}, host);
+  };
+  integer("train.step", step);
+  integer("train.epoch", task_.position().epoch);
+  integer("train.batch", task_.position().batch);
+  real("best.score", best);
+  integer("best.step", best_step);
+  real("stop.reference", reference_);
+  integer("stop.evaluations", bad_evaluations_);
+  integer("log.metrics", log_bytes.metrics);
+  integer("log.events", log_bytes.events);
+  for (const auto& [name, value] : plateau_.state()) real("plateau." + name, value);
+  saved.notes = {{"build", build_id()},
+                 {"device", arithmetic_of(task_.device())},
+                 {"data", task_.data_checksum()},
+                 {"settings", fixed_settings(config_)}};
+  return saved;
 }
 
-void RunState::from_tensors(const nn::State& state) {
-  task_.model().load_state(nn::without_prefix("model.", state));
-  optimizer.load_state(nn::without_prefix("optim.", state));
-  step = static_cast<std::int64_t>(state.at("train.step").item());
-  task_.seek({static_cast<std::int64_t>(state.at("train.epoch").item()),
-              static_cast<std::int64_t>(state.at("train.batch").item())});
-  best = state.at("train.best").item();
+std::string RunState::restore(const SavedRun& saved, const std::filesystem::path& file) {
+  if (const auto changed = differences(note(saved, "settings"), config_); !changed.empty())
+    throw UsageError(
+        fmt::format("{}: was made with other settings: {}; put them back, or start anew from its "
+                    "weights with --init-from",
+                    file.string(), fmt::join(changed, ", ")));
+  if (note(saved, "data") != task_.data_checksum())
+    throw UsageError(
+        fmt::format("{}: was made with other data (checksum {}, now {}); give the same data with "
+                    "--data",
+                    file.string(), note(saved, "data"), task_.data_checksum()));
+  const nn::State& state = saved.tensors;
+  const auto tensor = [&](const std::string& name) {
+    const auto found = state.find(name);
+    if (found == state.end() || found->second.numel() != 1)
+      throw IoError(fmt::format("{}: has no number '{}'", file.string(), name));
+    return found->second;
+  };
+  const auto integer = [&](const std::string& name) { return tensor(name).to_vector<std::int64_t>()[0]; };
+  try {
+    task_.model().load_state(nn::without_prefix("model.", state));
+    optimizer.load_state(nn::without_prefix("optim.", state));
+  } catch (const ValueError& error) {
+    throw IoError(fmt::format("{}: does not fit this model: {}", file.string(), error.what()));
+  }
+  step = integer("train.step");
+  task_.seek({integer("train.epoch"), integer("train.batch")});
+  best = tensor("best.score").item();
+  best_step = integer("best.step");
+  reference_ = tensor("stop.reference").item();
+  bad_evaluations_ = integer("stop.evaluations");
+  logs = {static_cast<std::uint64_t>(integer("log.metrics")),
+          static_cast<std::uint64_t>(integer("log.events"))};
   nn::ScheduleState plateau;
   for (const auto& [name, value] : nn::without_prefix("plateau.", state)) plateau[name] = value.item();
   plateau_.load_state(plateau);
+
+  const std::string build = note(saved, "build"), device = note(saved, "device");
+  if (build == build_id() && device == arithmetic_of(task_.device())) return {};
+  return fmt::format("the run was made by {} on {} and goes on with {} on {}: its last bits may differ",
+                     build, device, build_id(), arithmetic_of(task_.device()));
 }
 
-Tensor train_step(const Config& config, Task& task, RunState& run) {
-  const nn::Batch batch = task.next_batch();
-  Tape tape({static_cast<std::uint64_t>(config.integer("train.seed")), static_cast<std::uint32_t>(run.step)});
-  const StepLoss loss = task.trainable().loss(tape, batch);
-  tape.backward(loss.total);
-  run.optimizer.set_lr(run.lr());
-  run.optimizer.step();
-  run.optimizer.zero_grad();
-  ++run.step;
-  return loss.shown;
+std::string arithmetic_of(const Device& device) {
+  const std::string text = device.description();
+  return text.substr(0, text.find(", "));
 }
 
 }  // namespace fovea::apps

@@ -3,42 +3,56 @@
 
 #include <cmath>
 #include <cstdint>
+#include <filesystem>
+#include <string>
 
+#include "apps/checkpoint.h"
 #include "apps/config.h"
+#include "apps/run_folder.h"
 #include "apps/task.h"
 #include "nn/optim/optimizer.h"
 #include "nn/optim/schedule.h"
-#include "nn/state.h"
 
 namespace fovea::apps {
 
-/// Everything that changes while a run goes on, and nothing else: what a checkpoint holds, and what a resumed
-/// run starts from. The task's model and loader position belong to it; the task keeps them.
+/// Everything that changes while a run goes on: what a checkpoint holds, and what a resumed run starts from.
+/// The model and the loader's position belong to it; the task keeps them.
 class RunState {
  public:
   RunState(const Config& config, Task& task);
 
   /// The step size of the next step.
   double lr() const;
-  /// Takes in the scores of an evaluation; true if these weights are the best so far.
+  /// Takes in the score of an evaluation at this step; true if these weights are the best so far.
   bool take_score(double score);
+  /// The weights with the best score are gone: the next ones that are scored are the best.
+  void forget_best();
+  /// Whether train.patience evaluations in a row brought no score that was better by train.min_delta.
+  bool stalled() const;
 
-  nn::State to_tensors() const;
-  /// throws ValueError, naming what is missing or of another shape
-  void from_tensors(const nn::State& state);
+  SavedRun save(const LogBytes& logs) const;
+  /// Goes on where `saved` was taken. returns a warning in one line if the last bits may now differ: another
+  /// build, device or instruction set; else ""
+  /// throws UsageError if a setting that must stay, or the data, is not what it was; ValueError naming what is
+  ///        missing or of another shape. The message begins with `file`.
+  std::string restore(const SavedRun& saved, const std::filesystem::path& file);
 
-  std::int64_t step = 0;       ///< steps done
-  double best = std::nan("");  ///< highest score so far
+  std::int64_t step = 0;        ///< steps done
+  double best = std::nan("");   ///< highest score so far
+  std::int64_t best_step = -1;  ///< where that was; -1: nothing was scored yet
+  LogBytes logs = {};           ///< as restored
   nn::Optimizer optimizer;
 
  private:
   const Config& config_;
   Task& task_;
   nn::Plateau plateau_;
+  // Early stopping: the score to beat, and the evaluations that did not.
+  double reference_ = std::nan("");
+  std::int64_t bad_evaluations_ = 0;
 };
 
-/// Forward, loss, backward, update, on the next batch; counts the step. Nothing in here reads a value back from
-/// the device. returns the loss to be shown, on the device
-Tensor train_step(const Config& config, Task& task, RunState& run);
+/// What decides the bits of a result, without the number of threads: "cpu avx512", "cuda:0 NVIDIA H100".
+std::string arithmetic_of(const Device& device);
 
 }  // namespace fovea::apps

@@ -15,6 +15,10 @@ std::vector<Key> shared_keys() {
       {"train.log_every", std::int64_t{10}, "steps between lines of metrics.jsonl", 1, kMany},
       {"train.eval_every", std::int64_t{500}, "steps between evaluations on held-out data; 0: only the last",
        0, kMany},
+      {"train.patience", std::int64_t{0},
+       "stop after this many evaluations in a row without a better held-out score; 0: never", 0, kMany},
+      {"train.min_delta", 0.0,
+       "a score counts as better for train.patience if it is higher by more than this", 0, 1e9},
       {.name = "optim.name", .default_value = "adam", .doc = "update rule", .choices = {"adam", "sgd"}},
       {"optim.lr", 1e-3, "step size", 0, 1e3},
       {"optim.weight_decay", 0.0,
@@ -33,6 +37,13 @@ std::vector<Key> shared_keys() {
        "share of the training data that is held out for evaluation, in pieces of at most 30 s", 0.001, 0.9},
       {"eval.baseline", "", "finished run of another model on the same data to compare with, such as LN"},
   };
+}
+
+bool may_change_on_resume(std::string_view key) {
+  for (const char* free : {"train.steps", "train.epochs", "train.checkpoint_every", "train.log_every",
+                           "train.patience", "train.min_delta", "data.path", "eval.baseline"})
+    if (key == free) return true;
+  return false;
 }
 
 }  // namespace fovea::apps

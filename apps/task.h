@@ -61,6 +61,7 @@ class Task {
   virtual std::string data_summary() const = 0;
   /// Checksum of the data: a run goes on with the data it began with.
   virtual const std::string& data_checksum() const = 0;
+  virtual std::string data_path() const = 0;
   /// What else a user of the weights needs, such as the normalisation of the input; goes into checkpoints.
   virtual nn::State constants() const = 0;
 

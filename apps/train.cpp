@@ -2,6 +2,7 @@
 #include "apps/train.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -15,17 +16,42 @@
 namespace fovea::apps {
 namespace {
 
-/// What a folder's config.toml decides, and what the command line said otherwise and in vain.
-void lay_saved_over(Config& config, const std::filesystem::path& saved_path,
-                    std::vector<std::string>& notes) {
+std::string list(const std::vector<std::string>& parts) { return fmt::format("{}", fmt::join(parts, ", ")); }
+
+/// The settings of the run in `folder`, over those of preset and --config; empty if it has none yet. A note tells
+/// where these said otherwise, and in vain.
+std::optional<Config> lay_saved_over(Config& config, const std::filesystem::path& folder,
+                                     std::vector<std::string>& notes) {
+  const std::filesystem::path path = folder / "config.toml";
+  if (!std::filesystem::exists(path)) return std::nullopt;
   const Config wanted = config;
-  config.load_toml(saved_path);
-  for (const Key& key : config.keys()) {
-    if (wanted.origin(key.name) == "default" || wanted.value(key.name) == config.value(key.name)) continue;
-    notes.push_back(fmt::format("the resumed run keeps {} = {}, not {} of {} (--set changes it)", key.name,
-                                to_toml(config.value(key.name)), to_toml(wanted.value(key.name)),
-                                wanted.origin(key.name)));
+  try {
+    config.load_toml(path);
+  } catch (const UsageError& error) {
+    throw UsageError(
+        fmt::format("--resume: {}; is it a run of {}?", error.what(), config.text("model.name")));
   }
+  std::vector<std::string> kept;
+  for (const Key& key : config.keys())
+    if (wanted.origin(key.name) != "default" && wanted.value(key.name) != config.value(key.name))
+      kept.push_back(fmt::format("{} = {} (not {} of {})", key.name, to_toml(config.value(key.name)),
+                                 to_toml(wanted.value(key.name)), wanted.origin(key.name)));
+  if (!kept.empty()) notes.push_back(fmt::format("the resumed run keeps {}", list(kept)));
+  return config;
+}
+
+/// What the command line sets must be among the settings that may change.
+void check_changes(const Config& saved, const Config& config) {
+  std::vector<std::string> refused;
+  for (const Key& key : config.keys())
+    if (!may_change_on_resume(key.name) && config.value(key.name) != saved.value(key.name))
+      refused.push_back(fmt::format("{} = {} (not {} of {})", key.name, to_toml(saved.value(key.name)),
+                                    to_toml(config.value(key.name)), config.origin(key.name)));
+  if (refused.empty()) return;
+  throw UsageError(
+      fmt::format("--resume: the run was made with {}, which stays as it is; leave it out, or start "
+                  "a new run from its weights with --init-from",
+                  list(refused)));
 }
 
 std::string models_text() {
@@ -75,8 +101,8 @@ TrainRequest resolve_train(const TrainOptions& options, std::vector<std::string>
   }
   if (options.config) config.load_toml(*options.config);
   if (options.resume && !options.out) throw UsageError("--resume: say which run to go on with: --out DIR");
-  if (options.resume && std::filesystem::exists(*options.out / "config.toml"))
-    lay_saved_over(config, *options.out / "config.toml", notes);
+  std::optional<Config> saved;
+  if (options.resume) saved = lay_saved_over(config, *options.out, notes);
   for (const std::string& assignment : options.set) config.set_text(assignment, "--set");
   if (options.data) config.set("data.path", *options.data, "--data");
   if (options.seed) config.set("train.seed", *options.seed, "--seed");
@@ -90,6 +116,10 @@ TrainRequest resolve_train(const TrainOptions& options, std::vector<std::string>
   }
   if (config.integer("train.steps") == 0 && config.integer("train.epochs") == 0)
     throw UsageError("train.steps and train.epochs are both 0: say when to stop, with --steps or --epochs");
+  if (config.integer("train.patience") > 0 && config.integer("train.eval_every") == 0)
+    throw UsageError(
+        "train.patience counts evaluations, and train.eval_every = 0 asks for none before the last step");
+  if (saved) check_changes(*saved, config);
   if (options.init_from && !std::filesystem::exists(*options.init_from))
     throw UsageError(fmt::format("--init-from {}: there is no such file", options.init_from->string()));
   return {std::move(config), options.device, options.resume, options.init_from};

@@ -11,6 +11,7 @@
 #include "apps/stop_signal.h"
 #include "apps/task.h"
 #include "apps/train.h"
+#include "apps/train_step.h"
 #include "apps/version.h"
 
 namespace fovea::apps {
@@ -29,12 +30,14 @@ class Trainer {
         state_(config_, *task_) {
     total_steps_ = config_.integer("train.steps");
     const std::int64_t by_epochs = config_.integer("train.epochs") * task_->batches_per_epoch();
-    if (total_steps_ == 0 || (by_epochs > 0 && by_epochs < total_steps_)) total_steps_ = by_epochs;
+    if (total_steps_ == 0 || (by_epochs > 0 && by_epochs < total_steps_)) {
+      total_steps_ = by_epochs;
+      limit_ = "epochs";
+    }
   }
 
   int run() {
-    run_.write("config.toml", config_.to_toml());
-    resume();
+    begin();
     StopSignal stop;
     Progress progress(state_.step, total_steps_);
     describe(progress);
@@ -44,7 +47,7 @@ class Trainer {
     const auto due = [&](std::int64_t every) { return every > 0 && state_.step % every == 0; };
     double loss = std::nan("");
     bool stopping = false;
-    while (state_.step < total_steps_ && !stopping) {
+    while (state_.step < total_steps_ && !state_.stalled() && !stopping) {
       const Tensor loss_value = train_step(config_, *task_, state_);
       const bool last = state_.step == total_steps_;
       // The loss stays on the device between these steps: reading it would make a GPU wait.
@@ -53,19 +56,52 @@ class Trainer {
       if (due(log_every) || last) log(loss);
       if (due(eval_every) || last) evaluate(progress);
       stopping = stop.requested();  // asked once a step: whoever leaves the loop has saved
-      if (last || is_best_ || stopping || due(checkpoint_every)) save();
+      if (last || is_best_ || state_.stalled() || stopping || due(checkpoint_every)) save();
     }
     progress.finish();
-    if (stopping && state_.step < total_steps_) {
-      fmt::print(stderr, "stopped at step {}; go on with: fovea train {} --resume --out {}\n", state_.step,
-                 config_.text("model.name"), run_.path().string());
-      return stop.exit_code();
-    }
-    finish();
-    return kDone;
+    if (state_.step >= total_steps_) return finish(limit_);
+    if (state_.stalled()) return finish("early stopping");
+    return interrupted(stop.exit_code());
   }
 
  private:
+  /// Finds where to go on, and saves before anything is computed: hours must not be lost to a disk that is full
+  /// or forbidden.
+  void begin() {
+    const std::optional<Checkpoint> from = resume();
+    const SavedRun first = state_.save({});
+    std::uint64_t bytes = 1 << 16;  // names and notes
+    for (const auto& [name, tensor] : first.tensors) bytes += static_cast<std::uint64_t>(tensor.bytes());
+    run_.check_space(bytes);
+    if (from && !run_.repair_links(*from, state_.best_step)) state_.forget_best();
+    run_.write("config.toml", config_.to_toml());
+    for (const std::string& warning : run_.open_logs(state_.step, state_.logs)) warn(warning);
+    save();
+  }
+
+  /// Loads the newest checkpoint that can be read; empty if there is none.
+  std::optional<Checkpoint> resume() {
+    SavedRun saved;
+    std::vector<std::string> warnings;
+    const auto newest = run_.newest_readable(
+        [&](const Checkpoint& checkpoint) { saved = read_checkpoint(checkpoint.path); }, warnings);
+    if (newest) {
+      warnings.push_back(state_.restore(saved, newest->path));
+      if (request_.init_from)
+        warnings.push_back("--init-from is not used: the run has a checkpoint to go on from");
+    } else if (request_.init_from) {
+      task_->model().load_state(read_weights(*request_.init_from));
+    } else if (request_.resume) {
+      warnings.push_back(fmt::format("{}: has no checkpoint yet; starting at step 0", run_.path().string()));
+    }
+    for (const std::string& warning : warnings) warn(warning);
+    return newest;
+  }
+
+  static void warn(const std::string& text) {
+    if (!text.empty()) fmt::print(stderr, "warning: {}\n", text);
+  }
+
   void describe(Progress& progress) {
     progress.note(fmt::format("{}, {} parameters, {}, {} steps of {} on {}", config_.text("model.name"),
                               task_->model().parameter_count(), task_->data_summary(), total_steps_,
@@ -79,14 +115,12 @@ class Trainer {
                     loss, state_.step));
   }
 
-  void log(double loss) {
-    run_.metrics().append(state_.step, {{"loss", loss}, {"lr", state_.optimizer.lr()}});
-  }
+  void log(double loss) { run_.log(state_.step, {{"loss", loss}, {"lr", state_.optimizer.lr()}}); }
 
   void evaluate(Progress& progress) {
     const Evaluation evaluation = task_->evaluate();
     is_best_ = state_.take_score(evaluation.score);
-    run_.metrics().append(state_.step, evaluation.figures);
+    run_.log(state_.step, evaluation.figures);
     progress.metric(task_->score_name(), evaluation.score);
   }
 
@@ -103,36 +137,50 @@ class Trainer {
 
   void save() {
     check_weights();
-    save_checkpoint(run_, state_.step, state_.to_tensors(), is_best_);
+    const bool best = is_best_ || state_.best_step < 0;  // until a score is known, the latest are the best
+    run_.save_checkpoint(
+        state_.step,
+        [&](const std::filesystem::path& file) { write_checkpoint(file, state_.save(run_.log_bytes())); },
+        best);
     is_best_ = false;
   }
 
-  void resume() {
-    if (const auto latest = run_.latest())
-      state_.from_tensors(load_checkpoint(latest->path, task_->device()));
-    else if (request_.init_from)
-      task_->model().load_state(
-          nn::without_prefix("model.", load_checkpoint(*request_.init_from, task_->device())));
-  }
-
-  /// Scores of the best weights on the test data, and everything a reader wants to see.
-  void finish() {
-    const Checkpoint best = find_checkpoint(run_.path(), "best");
-    nlohmann::ordered_json summary{{"model", config_.text("model.name")}};
-    summary.update(task_->test(nn::without_prefix("model.", load_checkpoint(best.path, task_->device()))));
+  /// What is known of a run however it ended.
+  nlohmann::ordered_json summary(const std::string& ended_by, const nlohmann::ordered_json& test_figures) {
+    nlohmann::ordered_json summary{{"model", config_.text("model.name")}, {"ended_by", ended_by}};
+    summary.update(test_figures);
     summary.update(nlohmann::ordered_json{
         {task_->score_name(), state_.best},
-        {"best_step", best.step},
+        {"best_step", find_checkpoint(run_.path(), "best").step},
         {"steps", state_.step},
         {"parameters", task_->model().parameter_count()},
         {"seconds", std::chrono::duration<double>(Clock::now() - started_).count()},
         {"seed", config_.integer("train.seed")},
         {"device", task_->device().description()},
+        {"arithmetic", arithmetic_of(task_->device())},
         {"build_id", build_id()},
+        {"data", task_->data_path()},
         {"data_checksum", task_->data_checksum()},
     });
-    run_.write("summary.json", summary.dump(2) + "\n");
+    return summary;
+  }
+
+  /// Scores of the best weights on the test data, and everything a reader wants to see.
+  int finish(const std::string& ended_by) {
+    const auto figures = task_->test(read_weights(find_checkpoint(run_.path(), "best").path));
+    run_.write("summary.json", summary(ended_by, figures).dump(2) + "\n");
     task_->report(run_);
+    return kDone;
+  }
+
+  int interrupted(ExitCode code) {
+    run_.write(
+        "summary.json",
+        summary(code == kInterrupted ? "SIGINT" : "SIGTERM", nlohmann::ordered_json::object()).dump(2) +
+            "\n");
+    fmt::print(stderr, "stopped at step {}; go on with: fovea train {} --resume --out {}\n", state_.step,
+               config_.text("model.name"), run_.path().string());
+    return code;
   }
 
   const TrainRequest& request_;
@@ -142,6 +190,7 @@ class Trainer {
   std::unique_ptr<Task> task_;
   RunState state_;
   std::int64_t total_steps_ = 0;
+  const char* limit_ = "steps";  // which of the two ends the run
   bool is_best_ = false;
 };
 

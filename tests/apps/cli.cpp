@@ -146,28 +146,64 @@ TEST_CASE("what a training run refuses") {
 }
 
 TEST_CASE("a resumed run keeps its settings and says which others it was given") {
-  const TemporaryFolder folder;
-  TrainOptions options{.model = "ln", .set = {"optim.lr=0.5", "train.batch=8"}};
-  std::ofstream(folder.path() / "config.toml") << resolved(options).config.to_toml();
-  std::ofstream(folder.path() / "f.toml") << "[optim]\nlr = 0.25\n[train]\nbatch = 8\n";
-  options.out = folder.path();
+  const test::TemporaryFolder run;
+  const auto config_file = run.path() / "config.toml", other = run.path() / "other.toml";
+  std::ofstream(config_file) << "[optim]\nlr = 0.5\n[train]\nsteps = 8\nepochs = 0\n";
+  std::ofstream(other) << "[optim]\nlr = 0.25\n";
+  TrainOptions options;
+  options.model = "ln";
+  options.out = run.path();
   options.resume = true;
-  options.config = folder.path() / "f.toml";
-  options.set = {"train.log_every=3"};
-  std::vector<std::string> notes;
-  const Config config = resolve_train(options, notes).config;
-  CHECK(config.real("optim.lr") == 0.5);
-  CHECK(config.integer("train.batch") == 8);
-  CHECK(config.integer("train.log_every") == 3);
-  REQUIRE(notes.size() == 1);
-  CHECK(has(notes[0], "the resumed run keeps optim.lr = 0.5, not 0.25 of "));
-  CHECK(has(notes[0], "f.toml:2"));
+  const auto refused = [&] {
+    std::vector<std::string> notes;
+    return test::text_of<UsageError>([&] { (void)resolve_train(options, notes); });
+  };
+  SUBCASE("a file beside it is told that it was not heard") {
+    options.config = other;
+    options.set = {"train.log_every=3"};
+    std::vector<std::string> notes;
+    const TrainRequest request = resolve_train(options, notes);
+    CHECK(request.config.real("optim.lr") == 0.5);
+    CHECK(request.config.integer("train.log_every") == 3);
+    CHECK(request.config.integer("train.steps") == 8);
+    REQUIRE(notes.size() == 1);
+    CHECK(has(notes[0], "the resumed run keeps optim.lr = 0.5 (not 0.25 of "));
+  }
+  SUBCASE("when it stops may change") {
+    options.steps = 9;
+    std::vector<std::string> notes;
+    CHECK(resolve_train(options, notes).config.integer("train.steps") == 9);
+    CHECK(notes.empty());
+  }
+  SUBCASE("what it computes may not") {
+    options.set = {"train.batch=3"};
+    options.seed = 2;
+    CHECK(has(refused(),
+              "the run was made with train.batch = 64 (not 3 of --set), train.seed = 1 (not 2 of "
+              "--seed), which stays as it is"));
+  }
+  SUBCASE("the same value again is no change") {
+    options.set = {"optim.lr=0.5"};
+    CHECK(refused().empty());
+  }
+  SUBCASE("another model") {
+    std::ofstream(config_file) << "[model]\nname = \"deep-retina\"\n";
+    CHECK(has(refused(), "is it a run of ln?"));
+  }
 }
 
 TEST_CASE("every preset of every model is a valid configuration") {
   for (const ModelEntry& model : model_list())
     for (const Preset& preset : model.presets)
       CHECK_NOTHROW((void)resolved({.model = model.name, .preset = preset.name}));
+}
+
+TEST_CASE("patience without evaluations is refused") {
+  TrainOptions options;
+  options.model = "ln";
+  options.set = {"train.patience=2", "train.eval_every=0"};
+  std::vector<std::string> notes;
+  CHECK(has(test::text_of<UsageError>([&] { (void)resolve_train(options, notes); }), "train.eval_every = 0"));
 }
 
 }  // namespace fovea::apps

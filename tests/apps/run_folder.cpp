@@ -55,6 +55,18 @@ void save(RunFolder& run, std::int64_t step, bool best = false) {
       step, [step](const fs::path& path) { std::ofstream(path) << "weights of step " << step; }, best);
 }
 
+RunFolder new_run(const fs::path& path) {
+  RunFolder run = RunFolder::open(path, false);
+  (void)run.open_logs(0, {});
+  return run;
+}
+
+/// A reader of what save() writes.
+void accept(const Checkpoint& checkpoint) {
+  if (!read_file(checkpoint.path).starts_with("weights"))
+    throw IoError(checkpoint.path.string() + ": is damaged");
+}
+
 bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
@@ -103,7 +115,7 @@ TEST_CASE("figures of a step become one line and come back") {
   const TemporaryFolder folder;
   const fs::path file = folder.path() / "m";
   {
-    MetricsLog log(file, std::nullopt);
+    MetricsLog log(file, {});
     log.append(1, {{"loss", 0.1}});
     log.append(2, {{"loss", 1e-30}, {"r", std::nan("")}});
     log.sync();
@@ -120,24 +132,40 @@ TEST_CASE("a resumed log drops lines past the checkpoint and a torn last line") 
   const TemporaryFolder folder;
   const fs::path file = folder.path() / "m";
   const std::string kept = "{\"step\":1,\"loss\":3}\n{\"step\":2,\"loss\":2}\n";
-  for (const std::string torn :
-       {"", "{\"step\":3,\"loss\":1}\n", "{\"step\":2,\"lo", "{\"step\":2,\"l\0\0\n"}) {
+  for (const std::string& torn :
+       {std::string(), std::string("{\"step\":3,\"loss\":1}\n"), std::string("{\"step\":2,\"lo"),
+        std::string("{\"step\":2,\"l\0\0\n", 14)}) {
     CAPTURE(torn);
     std::ofstream(file) << kept << torn;
-    { const MetricsLog log(file, 2); }
+    {
+      const MetricsLog log(file, {2, kept.size()});
+      CHECK_FALSE(log.changed());
+    }
+    CHECK(read_file(file) == kept);
+    // A file that is not what the checkpoint saw is gone through line by line.
+    std::ofstream(file) << kept << torn;
+    {
+      const MetricsLog log(file, {2, kept.size() + 100});
+      CHECK(log.changed());
+      CHECK(log.size() == kept.size());
+    }
     CHECK(read_file(file) == kept);
   }
-  { const MetricsLog log(file, std::nullopt); }
+  { const MetricsLog log(file, {}); }
   CHECK(read_file(file).empty());
+  fs::remove(file);
+  CHECK(MetricsLog(file, {2, 10}).changed());
+  CHECK(fs::exists(file));
   std::ofstream(file) << "{\"step\":1}\nnonsense\n{\"step\":2}\n";
-  CHECK(text_of<IoError>([&] { const MetricsLog log(file, 2); }) ==
-        file.string() + ":2: not a line of figures; the file was changed by another program");
+  CHECK(text_of<IoError>([&] {
+          const MetricsLog log(file, {2, 5});
+        }) == file.string() + ":2: not a line of figures; the file was changed by another program");
 }
 
 TEST_CASE("a full disk stops the log with one line, and what is torn is dropped") {
   const TemporaryFolder folder;
   const fs::path file = folder.path() / "m";
-  MetricsLog log(file, std::nullopt);
+  MetricsLog log(file, {});
   log.append(1, {{"loss", 1}});
   {
     const SmallFilesOnly limit(30);
@@ -150,8 +178,7 @@ TEST_CASE("checkpoints: links, prune, and finding them again") {
   const TemporaryFolder folder;
   const fs::path path = folder.path() / "run";
   {
-    RunFolder run = RunFolder::open(path, false);
-    CHECK_FALSE(run.latest().has_value());
+    RunFolder run = new_run(path);
     save(run, 10);
     save(run, 20, true);
     save(run, 30);
@@ -171,62 +198,153 @@ TEST_CASE("checkpoints: links, prune, and finding them again") {
             "there is no such run folder"));
   CHECK(
       has(text_of<IoError>([&] { (void)find_checkpoint(folder.path(), "best"); }), "has no checkpoint yet"));
+  fs::remove(path / "checkpoints/best");
+  fs::create_symlink("step-x.safetensors", path / "checkpoints/best");
+  CHECK(has(text_of<IoError>([&] { (void)find_checkpoint(path, "best"); }), "has no checkpoint 'best'"));
 }
 
 TEST_CASE("a failed save leaves the last good checkpoint") {
   const TemporaryFolder folder;
-  RunFolder run = RunFolder::open(folder.path() / "run", false);
+  RunFolder run = new_run(folder.path() / "run");
   save(run, 10, true);
   CHECK(has(text_of<IoError>([&] {
               const SmallFilesOnly limit(64);
               run.save_checkpoint(
                   20, [](const fs::path& path) { replace_file(path, std::string(1000, 'x')); }, true);
             }),
-            "cannot write"));
+            "step-20.safetensors: cannot write"));
   CHECK(text_of<std::runtime_error>([&] {
           run.save_checkpoint(
-              20, [](const fs::path& path) { std::ofstream(path) << "weights"; }, true,
-              [](const fs::path&) { throw std::runtime_error("not what was meant"); });
+              20,
+              [](const fs::path& path) {
+                std::ofstream(path) << "weights";
+                throw std::runtime_error("not what was meant");
+              },
+              true);
         }) == "not what was meant");
-  CHECK(run.latest()->step == 10);
+  CHECK(find_checkpoint(run.path(), "latest").step == 10);
   CHECK(names_in(run.path() / "checkpoints") == Names{"best", "latest", "step-10.safetensors"});
 }
 
 TEST_CASE("a run killed at any moment goes on from its last whole checkpoint") {
   const TemporaryFolder folder;
   const fs::path path = folder.path() / "run";
+  LogBytes at_10;
   {
-    RunFolder run = RunFolder::open(path, false);
+    RunFolder run = new_run(path);
     run.write("config.toml", "x = 1\n");
-    run.metrics().append(10, {{"loss", 1}});
-    save(run, 10);
-    run.metrics().append(20, {{"loss", 0.5}});
+    run.log(10, {{"loss", 1}});
+    at_10 = run.log_bytes();
+    save(run, 10, true);
+    run.log(20, {{"loss", 0.5}});
   }
   std::ofstream(path / "checkpoints/.tmp-99-step-20.safetensors") << "half";
-  SUBCASE("before the rename") {
-    RunFolder run = RunFolder::open(path, true);
-    CHECK(run.latest()->step == 10);
-    CHECK(MetricsLog::read(path / "metrics.jsonl").size() == 1);
-  }
-  SUBCASE("between the rename and the link") {
-    std::ofstream(path / "checkpoints/step-20.safetensors") << "whole";
-    RunFolder run = RunFolder::open(path, true);
-    CHECK(run.latest()->step == 20);
-    CHECK(MetricsLog::read(path / "metrics.jsonl").size() == 2);
-  }
+  bool renamed = false;
+  SUBCASE("before the rename") { renamed = false; }
+  SUBCASE("between the rename and the link") { renamed = true; }
+  CAPTURE(renamed);
+  if (renamed) std::ofstream(path / "checkpoints/step-20.safetensors") << "weights of step 20";
+  RunFolder run = RunFolder::open(path, true);
   CHECK_FALSE(fs::exists(path / "checkpoints/.tmp-99-step-20.safetensors"));
+  std::vector<std::string> warnings;
+  const auto newest = run.newest_readable(accept, warnings);
+  REQUIRE(newest);
+  CHECK(newest->step == (renamed ? 20 : 10));
+  CHECK(warnings.empty());
+  // Where the links should be is in the checkpoint; they may not have been moved yet.
+  CHECK(run.repair_links(*newest, newest->step));
+  CHECK(linked_checkpoint(path, "latest")->step == newest->step);
+  CHECK(linked_checkpoint(path, "best")->step == newest->step);
+  if (!renamed) {
+    CHECK(run.open_logs(10, at_10).empty());
+    CHECK(MetricsLog::read(path / "metrics.jsonl").size() == 1);
+    CHECK(run.log_bytes().events == at_10.events);
+  }
 }
 
-TEST_CASE("resume without a checkpoint starts at 0") {
+TEST_CASE("a checkpoint that cannot be read is set aside, and the one before it is taken") {
   const TemporaryFolder folder;
+  const fs::path path = folder.path() / "run", checkpoints = path / "checkpoints";
   {
-    RunFolder run = RunFolder::open(folder.path() / "run", true);
-    run.write("config.toml", "x = 1\n");
-    run.metrics().append(5, {{"loss", 1}});
+    RunFolder run = new_run(path);
+    for (const std::int64_t step : {10, 20, 30}) save(run, step, step == 30);
   }
-  RunFolder run = RunFolder::open(folder.path() / "run", true);
-  CHECK_FALSE(run.latest().has_value());
+  std::ofstream(checkpoints / "step-30.safetensors") << "rubbish";
+  RunFolder run = RunFolder::open(path, true);
+  std::vector<std::string> warnings;
+  SUBCASE("the one before is good") {
+    const auto newest = run.newest_readable(accept, warnings);
+    REQUIRE(newest);
+    CHECK(newest->step == 20);
+    REQUIRE(warnings.size() == 1);
+    CHECK(warnings[0] ==
+          (checkpoints / "step-30.safetensors").string() +
+              ": is damaged; it is now step-30.safetensors.unreadable, and the run goes on from "
+              "step 20");
+    CHECK(names_in(checkpoints) ==
+          Names{"best", "latest", "step-20.safetensors", "step-30.safetensors.unreadable"});
+    CHECK_FALSE(run.repair_links(*newest, 15));  // pruned since
+    CHECK(find_checkpoint(path, "best").step == 20);
+    CHECK(find_checkpoint(path, "latest").step == 20);
+    CHECK_FALSE(run.repair_links(*newest, -1));
+  }
+  SUBCASE("none is good: never silently to step 0") {
+    for (const char* name : {"step-10.safetensors", "step-20.safetensors"})
+      std::ofstream(checkpoints / name) << "rubbish";
+    CHECK(text_of<IoError>([&] { (void)run.newest_readable(accept, warnings); }) ==
+          (checkpoints / "step-30.safetensors").string() +
+              ": is damaged; no other checkpoint is left to go on from");
+    CHECK(fs::exists(checkpoints / "step-30.safetensors"));
+  }
+}
+
+TEST_CASE("the disk must have room for the checkpoints that are kept") {
+  const TemporaryFolder folder;
+  const RunFolder run = new_run(folder.path() / "run");
+  CHECK_NOTHROW(run.check_space(1000));
+  const std::string text = text_of<IoError>([&] { run.check_space(std::uint64_t{1} << 58); });
+  CHECK(has(text, run.path().string() + ": not enough space for the checkpoints: "));
+  CHECK(has(text, " MiB are free; free some or choose another folder with --out"));
+}
+
+TEST_CASE("resume without a checkpoint starts at 0, resume of nothing is refused") {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path() / "run";
+  const auto resume = [&] { return text_of<UsageError>([&] { (void)RunFolder::open(path, true); }); };
+  CHECK(resume() == path.string() + ": there is no run to go on with; leave out --resume to start one");
+  CHECK_FALSE(fs::exists(path));
+  fs::create_directory(path);
+  CHECK(has(resume(), "there is no run to go on with"));
+  // Killed before it wrote anything, and before its first checkpoint.
+  std::ofstream(path / "lock") << "process 1 on host x\n";
+  std::vector<std::string> warnings;
+  {
+    RunFolder run = RunFolder::open(path, true);
+    CHECK_FALSE(run.newest_readable(accept, warnings).has_value());
+    run.write("config.toml", "x = 1\n");
+    CHECK(run.open_logs(0, {}).empty());
+    run.log(5, {{"loss", 1}});
+  }
+  RunFolder run = RunFolder::open(path, true);
+  CHECK_FALSE(run.newest_readable(accept, warnings).has_value());
+  CHECK(run.open_logs(0, {}).empty());
   CHECK(read_file(run.path() / "metrics.jsonl").empty());
+}
+
+TEST_CASE("logs that somebody changed are named") {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path() / "run";
+  RunFolder run = new_run(path);
+  run.log(1, {{"loss", 1}});
+  const LogBytes bytes = run.log_bytes();
+  std::ofstream(path / "metrics.jsonl") << "";
+  std::ofstream(path / "events.out.tfevents.fovea") << std::string(1000, 'x');
+  const auto warnings = run.open_logs(1, bytes);
+  REQUIRE(warnings.size() == 2);
+  CHECK(warnings[0] == (path / "metrics.jsonl").string() +
+                           ": was changed since step 1 was saved; its lines up to that step are kept");
+  CHECK(warnings[1] == (path / "events.out.tfevents.fovea").string() +
+                           ": was changed since step 1 was saved; it is begun anew");
 }
 
 TEST_CASE("a second run is refused and told whose folder it is") {
@@ -234,7 +352,7 @@ TEST_CASE("a second run is refused and told whose folder it is") {
   const fs::path path = folder.path() / "run";
   const std::string me = "process " + std::to_string(::getpid()) + " on host ";
   {
-    RunFolder run = RunFolder::open(path, false);
+    RunFolder run = new_run(path);
     for (const bool resume : {false, true}) {
       const std::string text = text_of<IoError>([&] { (void)RunFolder::open(path, resume); });
       CHECK(has(text, "a run is going on here (" + me));
@@ -245,7 +363,7 @@ TEST_CASE("a second run is refused and told whose folder it is") {
   const std::string text = text_of<UsageError>([&] { (void)RunFolder::open(path, false); });
   CHECK(has(text, "holds a run already (" + me));
   CHECK(has(text, "--resume goes on with it"));
-  CHECK(RunFolder::open(path, true).latest()->step == 1);
+  CHECK_NOTHROW((void)RunFolder::open(path, true));
 }
 
 TEST_CASE("the lock ends with its process, however that ends") {
@@ -255,7 +373,7 @@ TEST_CASE("the lock ends with its process, however that ends") {
   REQUIRE(::pipe(ready) == 0);
   const pid_t child = ::fork();
   if (child == 0) {
-    RunFolder run = RunFolder::open(path, false);
+    RunFolder run = new_run(path);
     (void)!::write(ready[1], "x", 1);
     ::pause();
     ::_exit(0);
@@ -271,16 +389,22 @@ TEST_CASE("the lock ends with its process, however that ends") {
   ::close(ready[1]);
 }
 
-TEST_CASE("a run that fails before it begins leaves no trace, foreign files stay") {
+TEST_CASE("a run that fails before its first checkpoint leaves no trace, foreign files stay") {
   const TemporaryFolder folder;
   { const RunFolder run = RunFolder::open(folder.path() / "a/run", false); }
+  CHECK(names_in(folder.path() / "a").empty());
+  {
+    const RunFolder run = new_run(folder.path() / "a/run");
+    run.write("config.toml", "x = 1\n");
+  }
   CHECK(names_in(folder.path() / "a").empty());
   fs::create_directory(folder.path() / "mine");
   { const RunFolder run = RunFolder::open(folder.path() / "mine", false); }
   CHECK(names_in(folder.path() / "mine").empty());
   std::ofstream(folder.path() / "mine/thesis.tex") << "x";
-  CHECK(has(text_of<UsageError>([&] { (void)RunFolder::open(folder.path() / "mine", true); }),
-            "holds files but no run"));
+  for (const bool resume : {false, true})
+    CHECK(has(text_of<UsageError>([&] { (void)RunFolder::open(folder.path() / "mine", resume); }),
+              "holds files but no run"));
   CHECK(names_in(folder.path() / "mine") == Names{"thesis.tex"});
 }
 

@@ -11,96 +11,18 @@
 #include <csignal>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <thread>
 
 #include "apps/atomic_file.h"
-#include "apps/cli.h"
 #include "apps/exit_code.h"
 #include "apps/metrics_log.h"
 #include "apps/run_folder.h"
 #include "apps/version.h"
-#include "models/retina/recording_file.h"
 #include "tensor/io.h"
-#include "tests/temporary_folder.h"
+#include "tests/apps/tiny_training.h"
 
 namespace fovea::apps {
-using test::TemporaryFolder;
-namespace {
-
 namespace fs = std::filesystem;
-
-const Device& host() {
-  static const Device device = Device::cpu({.threads = 1});
-  return device;
-}
-
-Tensor uniform(const Shape& shape, const char* stream, float low, float high) {
-  return Tensor::uniform(shape, {9, philox::stream_id(stream), 0, nullptr}, low, high, host());
-}
-
-/// Twelve seconds of training movie and three of test movie, made of random numbers.
-void write_recording(const fs::path& path, std::vector<std::int64_t> blocks = {700, 500}) {
-  retina::RecordingData data;
-  data.train_stimulus = uniform({1200, 50, 50}, "train", 0, 255).to(DType::u8);
-  data.train_rate = uniform({2, 1200}, "rate", 0, 30);
-  data.blocks = std::move(blocks);
-  data.test_stimulus = uniform({300, 50, 50}, "test", 0, 255).to(DType::u8);
-  data.test_rate = uniform({2, 300}, "test rate", 0, 30);
-  data.test_repeats = uniform({3, 2, 300}, "repeats", 0, 30);
-  data.test_true_rate = uniform({2, 300}, "true", 0, 30);
-  save_recording(path, data);
-}
-
-struct Outcome {
-  int code;
-  std::string err;
-};
-
-/// A folder with a recording, and the program called on it.
-struct Bench {
-  Bench() { write_recording(data); }
-
-  TemporaryFolder folder = {};
-  fs::path data = folder.path() / "recording.safetensors";
-
-  fs::path run(const char* name) const { return folder.path() / name; }
-
-  Outcome fovea(const std::vector<std::string>& arguments) const {
-    std::ostringstream out, err;
-    const int code = run_program(arguments, out, err);
-    return {code, err.str()};
-  }
-
-  /// A small Deep Retina on the recording.
-  Outcome train(const fs::path& out, std::vector<std::string> more) const {
-    std::vector<std::string> arguments{"train", "deep-retina",          "--data", data.string(),
-                                       "--out", out.string(),           "--set",  "model.history=4",
-                                       "--set", "model.channels=[2,2]", "--set",  "model.kernels=[21,15]",
-                                       "--set", "train.batch=4",        "--set",  "train.log_every=1"};
-    if (std::find(more.begin(), more.end(), "--device") == more.end())
-      more.insert(more.end(), {"--device", "cpu"});
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    return fovea(arguments);
-  }
-};
-
-std::vector<double> figures(const fs::path& run, const std::string& name) {
-  std::vector<double> values;
-  for (const MetricsRow& row : MetricsLog::read(run / "metrics.jsonl"))
-    for (const auto& [key, value] : row.figures)
-      if (key == name) values.push_back(value);
-  return values;
-}
-
-void check_one_line(const Outcome& outcome, int code, const std::string& part) {
-  CAPTURE(outcome.err);
-  CHECK(outcome.code == code);
-  CHECK(std::count(outcome.err.begin(), outcome.err.end(), '\n') == 1);
-  CHECK(outcome.err.find(part) != std::string::npos);
-}
-
-}  // namespace
 
 TEST_CASE("fovea train leaves a run folder that eval and report read") {
   const Bench bench;
@@ -108,6 +30,7 @@ TEST_CASE("fovea train leaves a run folder that eval and report read") {
   REQUIRE(bench.train(run, {"--steps", "4", "--seed", "7"}).code == kDone);
   const auto summary = nlohmann::json::parse(read_file(run / "summary.json"));
   CHECK(summary.at("steps") == 4);
+  CHECK(summary.at("ended_by") == "steps");
   CHECK(summary.at("seed") == 7);
   CHECK(summary.at("build_id") == build_id());
   CHECK(summary.at("device").get<std::string>().starts_with("cpu "));
@@ -174,8 +97,12 @@ TEST_CASE("a run stopped by a signal saves, and goes on with the same bits") {
   user.join();
   std::signal(SIGINT, before);
   CHECK(first.code == kInterrupted);
-  CHECK_FALSE(fs::exists(stopped / "summary.json"));
+  const auto summary = nlohmann::json::parse(read_file(stopped / "summary.json"));
+  CHECK(summary.at("ended_by") == "SIGINT");
+  CHECK(summary.at("steps") == find_checkpoint(stopped, "latest").step);
   CHECK(find_checkpoint(stopped, "latest").step < 60);
+  CHECK(find_checkpoint(stopped, "best").step ==
+        find_checkpoint(stopped, "latest").step);  // none is scored yet
   REQUIRE(bench.train(stopped, {"--steps", "60", "--resume"}).code == kDone);
   CHECK(read_file(stopped / "checkpoints/step-60.safetensors") ==
         read_file(whole / "checkpoints/step-60.safetensors"));
@@ -200,7 +127,7 @@ TEST_CASE("a run that leaves the numbers stops and keeps its last good checkpoin
   const Checkpoint kept = find_checkpoint(run, "latest");
   CHECK(kept.step >= 1);
   CHECK(kept.step < 50);
-  for (const auto& [name, tensor] : load_safetensors(kept.path, host()).tensors) {
+  for (const auto& [name, tensor] : load_safetensors(kept.path, Device::cpu({.threads = 1})).tensors) {
     if (!name.starts_with("model.")) continue;
     CAPTURE(name);
     const auto values = tensor.to_vector<float>();
@@ -243,7 +170,7 @@ TEST_CASE("wrong settings and damaged data are one line each") {
 
 TEST_CASE("a short recording in one piece is cut finely enough to hold some of it out") {
   const Bench bench;
-  write_recording(bench.data, {1200});
+  bench.write_recording({1200});
   CHECK(bench.train(bench.run("run"), {"--steps", "1"}).code == kDone);
   CHECK(bench.train(bench.run("half"), {"--steps", "1", "--set", "data.hold_out=0.5"}).code == kDone);
 }
