@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# One library a room. Sources are globbed, so adding an op or a module edits no list.
+# A target for each room, its objects; cmake/Library.cmake makes one library of them. Sources are globbed, so adding an
+# op or a module edits no list.
 
 add_library(fovea_flags INTERFACE)
 target_include_directories(fovea_flags INTERFACE ${CMAKE_SOURCE_DIR})
@@ -12,17 +13,34 @@ if(FOVEA_SANITIZE)
   target_compile_options(fovea_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=address,undefined;-fno-sanitize-recover=all;-fno-omit-frame-pointer>)
   target_link_options(fovea_flags INTERFACE -fsanitize=address,undefined)
 endif()
+if(FOVEA_COVERAGE)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "FOVEA_COVERAGE=ON needs clang, and this is ${CMAKE_CXX_COMPILER_ID}. Configure with -DCMAKE_CXX_COMPILER=clang++-14")
+  endif()
+  # Counters follow the source, not the machine code, so optimisation changes nothing; atomic ones are exact with threads.
+  target_compile_options(fovea_flags INTERFACE -O1 -fprofile-instr-generate -fcoverage-mapping -fprofile-update=atomic)
+  target_link_options(fovea_flags INTERFACE -fprofile-instr-generate)
+endif()
 
+# Puts the objects of a target into libfovea, which then needs `ARGN` at link time.
+function(fovea_part target)
+  set_property(GLOBAL APPEND PROPERTY FOVEA_PARTS $<TARGET_OBJECTS:${target}>)
+  set_property(GLOBAL APPEND PROPERTY FOVEA_LIBRARIES ${ARGN})
+endfunction()
+
+# fovea_room(NAME [rooms below] [libraries]): what is header-only is needed to compile, the others also to link.
 function(fovea_room name)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
-  if(NOT sources)
-    add_library(fovea_${name} INTERFACE)
-    add_library(fovea::${name} ALIAS fovea_${name})
-    target_link_libraries(fovea_${name} INTERFACE fovea_flags ${ARGN})
-    return()
-  endif()
-  add_library(fovea_${name} STATIC ${sources})
-  add_library(fovea::${name} ALIAS fovea_${name})
-  target_link_libraries(fovea_${name} PUBLIC fovea_flags ${ARGN})
-  set_target_properties(fovea_${name} PROPERTIES LINKER_LANGUAGE CXX)
+  set(libraries ${ARGN})
+  list(FILTER libraries EXCLUDE REGEX "^fovea::(kernels|tensor|autograd|nn|models)$")  # the include path holds all of them
+  set(linked)
+  foreach(library ${libraries})
+    get_target_property(type ${library} TYPE)
+    if(NOT type STREQUAL "INTERFACE_LIBRARY")
+      list(APPEND linked ${library})
+    endif()
+  endforeach()
+  add_library(fovea_${name} OBJECT ${sources})
+  target_link_libraries(fovea_${name} PRIVATE fovea_flags fmt::fmt ${libraries})
+  fovea_part(fovea_${name} ${linked})
 endfunction()
