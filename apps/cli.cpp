@@ -75,6 +75,7 @@ int run_command(const std::vector<std::string>& arguments, std::ostream& out, st
   register_report(program, action);
   register_data(program, action);
   register_demo(program, action);
+  register_doctor(program, action);
 
   std::string prefix = "fovea";
   const auto fail = [&](int code, std::string_view text) {

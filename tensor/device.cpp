@@ -143,7 +143,8 @@ std::string Device::description() const {
     return fmt::format("cpu {}, {} threads", isa_name(isa_of(queue())), threads);
   }
 #if FOVEA_HAS_CUDA
-  if (kind() == DeviceKind::cuda) return fmt::format("{} {}", name(), cuda::device_name(state_->index));
+  if (kind() == DeviceKind::cuda)
+    return fmt::format("{} {}, {}", name(), cuda::device_name(state_->index), cuda::versions());
 #endif
   return name();
 }

@@ -66,6 +66,16 @@ std::string device_name(int device) {
   return properties.name;
 }
 
+std::string versions() {
+  int driver = 0, runtime = 0;
+  CHECK_CUDA(cudaDriverGetVersion(&driver));
+  CHECK_CUDA(cudaRuntimeGetVersion(&runtime));
+  const auto text = [](int version) {  // 13010 is 13.1
+    return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+  };
+  return "driver for CUDA " + text(driver) + ", runtime " + text(runtime);
+}
+
 Stream::Stream(int device) : device_(device) {
   make_current();
   arena_ = std::make_unique<Arena>(device_memory(device));

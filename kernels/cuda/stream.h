@@ -21,6 +21,8 @@ int device_count();
 std::string missing_reason();
 /// "NVIDIA H100 80GB HBM3". throws CudaError
 std::string device_name(int device);
+/// "driver for CUDA 13.1, runtime 13.0". throws CudaError
+std::string versions();
 
 /// The queue of one GPU: kernels and copies on it run one after another, and beside other streams.
 /// The arena of a stream serves this stream only: see Arena on why a freed block may be reused at once.
