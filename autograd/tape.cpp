@@ -113,8 +113,9 @@ void Tape::backward(std::span<const Root> roots, bool keep) {
                                                         : gradient.clone("gradient");
     } else {
       const Tensor added = gradient.contiguous("gradient");
-      on(grad->queue(),
-         [&](auto& q) { kernels::accumulate(q, grad->numel(), grad->dtype(), added.raw(), grad->raw()); });
+      Tensor& sum = *grad;  // clang 14 captures no structured binding
+      on(sum.queue(),
+         [&](auto& q) { kernels::accumulate(q, sum.numel(), sum.dtype(), added.raw(), sum.raw()); });
     }
   }
 }

@@ -51,6 +51,9 @@ BODY
 fake ctest <<BODY
 [[ ! -e "$sandbox/ctest-fails" ]]
 BODY
+fake python3 <<BODY
+[[ ! -e "$sandbox/coverage-fails" ]]
+BODY
 # Configuring makes build.ninja, building makes a program that says where it runs and with what.
 fake cmake <<BODY
 [[ -e "$sandbox/cmake-fails" ]] && { echo 'a compiler error'; exit 1; }
@@ -70,7 +73,8 @@ chmod +x "$sandbox/program"
 
 everything=(g++ cmake ninja-build ccache git libopenblas-dev libfmt-dev libcli11-dev
   libtomlplusplus-dev nlohmann-json3-dev libboost-context-dev zlib1g-dev libpng-dev libjpeg-dev
-  doctest-dev libbenchmark-dev librandom123-dev python3 gdb mate-backgrounds)
+  doctest-dev libbenchmark-dev librandom123-dev python3 gdb mate-backgrounds
+  clang-14 llvm-14 libclang-rt-14-dev)
 
 # machine SYSTEM VERSION: a fresh checkout on a machine with everything installed, as root.
 machine() {
@@ -78,7 +82,7 @@ machine() {
   printf '%s\n' "${everything[@]}" | tee "$sandbox/installed" >"$sandbox/known"
   printf '%s\n' clang-format-14 g++-12 >>"$sandbox/known"
   echo 0 >"$sandbox/uid"
-  rm -rf -- "$checkout/build" "$checkout/runs" "$sandbox"/{apt,cmake,ctest}-fails "$fakes/sudo"
+  rm -rf -- "$checkout/build" "$checkout/runs" "$sandbox"/{apt,cmake,ctest,coverage}-fails "$fakes/sudo"
   printf '{}\n' >"$checkout/CMakePresets.json"
   touch -d '1 hour ago' "$checkout/CMakePresets.json"
 }
@@ -123,7 +127,7 @@ requested() { is "$(sed -n 's/^apt-get .*--no-install-recommends //p' "$calls")"
 machine debian 12
 run
 check 'no command is help' is "$status" 0
-for name in test demo fovea format clean; do check "help names $name" says "$out" "  $name "; done
+for name in test demo fovea doctor coverage format clean; do check "help names $name" says "$out" "  $name "; done
 run help
 check 'help goes to stdout' says "$out" './run COMMAND'
 run test --help
@@ -212,11 +216,32 @@ check 'test leaves the sanitizers alone' not_called asan
 run test --all
 check 'test --all: sanitizers too' called 'ctest --test-dir build/asan-ubsan'
 check '--all is not for ctest' not_called '--all'
+check 'test --all: coverage too' called 'python3 tests/coverage.py'
+run test --all -R philox
+check 'test --all of some tests: no coverage' not_called '^python3'
 touch "$sandbox/ctest-fails"
 run test --all
 check 'a failing test: exit 1' is "$status" 1
 check 'a failing test stops' not_called asan
 rm "$sandbox/ctest-fails"
+
+run coverage
+check 'coverage: done' is "$status" 0
+check 'coverage: its own preset' called 'ctest --test-dir build/coverage'
+touch "$sandbox/coverage-fails"
+run coverage
+check 'coverage: too little is exit 1' is "$status" 1
+check 'coverage: where to look' says "$err" 'build/coverage/coverage/index.html'
+run coverage --fast
+check 'coverage: unknown argument' is "$status" 2
+machine ubuntu 22.04
+remove_packages libclang-rt-14-dev
+grep -vxF libclang-rt-14-dev <<<"$(<"$sandbox/known")" >"$sandbox/known.new"
+cp "$sandbox/known.new" "$sandbox/known"
+printf '%s\n' libclang-common-14-dev >>"$sandbox/known"
+run coverage
+check 'Ubuntu 22.04: the runtime has another package there' requested g++-12 libclang-common-14-dev
+machine debian 12
 
 mkdir -p "$sandbox/else where"
 cd "$sandbox/else where"
@@ -224,6 +249,8 @@ run fovea ops --json 'two words'
 check 'fovea: arguments and folder of the caller, stdout untouched' \
   is "$out" "in $sandbox/else where: ops --json two words"
 check 'fovea: a quick build says nothing' is "$err" ''
+run doctor --json
+check 'doctor: arguments are handed on' is "$out" "in $sandbox/else where: doctor --json"
 run fovea --help
 check 'fovea --help is the program'\''s' is "$out" "in $sandbox/else where: --help"
 check 'configured once' not_called '^cmake --preset'
