@@ -127,7 +127,8 @@ TEST_CASE("a run that leaves the numbers stops and keeps its last good checkpoin
   const Checkpoint kept = find_checkpoint(run, "latest");
   CHECK(kept.step >= 1);
   CHECK(kept.step < 50);
-  for (const auto& [name, tensor] : load_safetensors(kept.path, Device::cpu({.threads = 1})).tensors) {
+  for (const auto& [key, tensor] : load_safetensors(kept.path, Device::cpu({.threads = 1})).tensors) {
+    const std::string& name = key;  // clang 14 captures no structured binding
     if (!name.starts_with("model.")) continue;
     CAPTURE(name);
     const auto values = tensor.to_vector<float>();

@@ -92,7 +92,8 @@ TEST_CASE("a gradient reaches every parameter of deep retina") {
     DeepRetina model(small(norm), host());
     nn::initialize(model, 1);
     backward(model, normals({8, 4, 20, 20}, host()), rates({8, 3}, host()));
-    for (const auto& [name, parameter] : model.named_parameters()) {
+    for (const auto& [key, parameter] : model.named_parameters()) {
+      const std::string& name = key;  // clang 14 captures no structured binding
       CAPTURE(name);
       REQUIRE(parameter->grad.defined());
       CHECK(parameter->grad.shape() == parameter->value.shape());

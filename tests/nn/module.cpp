@@ -130,8 +130,10 @@ TEST_CASE("a state goes round, and the tensors of a state are those of the model
   nn::State state = from.state();
   state["fc.bias"] = state["fc.bias"].to(DType::f64);  // converted on the way in
   to.load_state(state);
-  for (const auto& [name, tensor] : from.state())
+  for (const auto& [key, tensor] : from.state()) {
+    const std::string& name = key;  // clang 14 captures no structured binding
     CHECK_MESSAGE(to.state().at(name).to_vector<float>() == tensor.to_vector<float>(), name);
+  }
   CHECK(to.conv1.weight.value.raw() == before);
   CHECK_FALSE(to.conv1.weight.value.shares_memory_with(from.conv1.weight.value));
   CHECK(from.state().at("fc.weight").shares_memory_with(from.fc.weight.value));
