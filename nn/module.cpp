@@ -109,7 +109,7 @@ void Module::add_child(std::string name, Module& child) {
 Var Module::on_tape(Parameter& parameter, const Var& x) {
   if (x.tape() == nullptr) return Var(parameter.value);
   if (!parameter.trainable) return x.tape()->input(parameter.value);
-  return x.tape()->leaf(parameter.value, &parameter.grad);
+  return x.tape()->leaf(parameter.value, &parameter.grad, parameter.name);
 }
 
 std::string Module::label(const char* kind) const {

@@ -65,7 +65,11 @@ class Module {
   Module& operator=(const Module&) = delete;
 
   virtual Var forward(const Var& x) = 0;
-  Var operator()(const Var& x) { return forward(x); }
+  /// forward(), under this module's name on x's tape: what is recorded says who did it.
+  Var operator()(const Var& x) {
+    const Tape::Scope scope(x.tape(), x.tape() != nullptr ? path() : std::string());
+    return forward(x);
+  }
 
   /// Own ones first, then those of the children, in the order of registration; names as in PyTorch.
   std::vector<NamedParameter> named_parameters() const;

@@ -5,7 +5,7 @@ namespace fovea::nn {
 
 Var Sequential::forward(const Var& x) {
   Var y = x;
-  for (const auto& child : children_) y = child->forward(y);
+  for (const auto& child : children_) y = (*child)(y);
   return y;
 }
 

@@ -7,15 +7,18 @@
 namespace fovea {
 
 struct Tensor::Storage {
-  Storage(const Device& where, std::size_t bytes, const char* owner)
-      : device(where), memory(device.arena().allocate(bytes, owner)) {}
+  Storage(const Device& where, std::size_t count, const char* owner)
+      : device(where), bytes(count), memory(device.arena().allocate(count, owner)) {}
   ~Storage() { device.arena().release(memory); }
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
 
   Device device;
+  std::size_t bytes;
   void* memory;
 };
+
+std::size_t Tensor::storage_bytes() const { return storage_->bytes; }
 
 Tensor Tensor::empty(const Shape& shape, DType dtype, const Device& device, const char* owner) {
   for (const std::int64_t extent : shape)

@@ -58,6 +58,8 @@ class Tensor {
   /// Bytes of the elements, as if contiguous.
   std::int64_t bytes() const { return numel() * dtype_bytes(dtype_); }
   bool shares_memory_with(const Tensor& other) const { return storage_ == other.storage_; }
+  /// Bytes of the memory that this tensor is a view of.
+  std::size_t storage_bytes() const;
   const void* storage_id() const { return storage_.get(); }
 
   /// First element, in device memory. throws DTypeError if T is not the dtype

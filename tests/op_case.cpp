@@ -8,7 +8,9 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <map>
 
+#include "autograd/cost.h"
 #include "tensor/views.h"
 
 namespace fovea::test {
@@ -63,13 +65,13 @@ Result run(const OpCase& op, const Sample& sample, std::span<const Doubles> inpu
   for (std::size_t k = 0; k < inputs.size(); ++k) {
     Tensor x = to_tensor(inputs[k], sample.shapes[k], sample.dtype, device);
     if (strided_inputs && x.rank() > 0) x = strided_copy(x);
-    const bool leaf = op.info.gradient && (op.gradient_inputs >> k & 1u) != 0;
+    const bool leaf = op.info.has_gradient() && (op.gradient_inputs >> k & 1u) != 0;
     vars.push_back(leaf ? tape.leaf(x) : tape.input(x));
   }
   const Var y = op.apply(vars, sample);
   Result result{y.value(), Grads(inputs.size())};
   if (mutation.shifted_edges) result.y = shift_edges(result.y);
-  if (!op.info.gradient || !y.needs_grad()) return result;
+  if (!op.info.has_gradient() || !y.needs_grad()) return result;
   const Tape::Root root{y, to_tensor(Doubles(seed.begin(), seed.begin() + y.value().numel()), y.shape(),
                                      y.value().dtype(), device)};
   tape.backward(std::span(&root, 1));
@@ -107,6 +109,7 @@ class Checker {
     forward(first, devices[0]);
     slopes(first, devices[0]);
     if (mutation_.scaled_gradient >= 0 || mutation_.shifted_edges) return;
+    if (op_.info.has_gradient()) record(devices[0]);
     if (want_.size() * (inputs_.empty() ? 0 : inputs_[0].size()) <= 400) jacobian(devices[0]);
     same("a second run", first, run(op_, sample_, inputs_, seed_, devices[0], false, {}), devices[0]);
     if (op_.strided_inputs)
@@ -157,7 +160,7 @@ class Checker {
   void slopes(const Result& got, const Device& device) {
     for (std::size_t k = 0; k < got.dx.size(); ++k) {
       if (!got.dx[k].defined()) {
-        if (op_.info.gradient && (op_.gradient_inputs >> k & 1u) != 0 && !want_.empty())
+        if (op_.info.has_gradient() && (op_.gradient_inputs >> k & 1u) != 0 && !want_.empty())
           fail(device, "no gradient came back for input {}", k);
         continue;
       }
@@ -184,7 +187,7 @@ class Checker {
 
   /// Every entry, on samples small enough.
   void jacobian(const Device& device) {
-    if (!op_.info.gradient) return;
+    if (!op_.info.has_gradient()) return;
     for (std::size_t j = 0; j < want_.size(); ++j) {
       Doubles unit(std::max<std::size_t>(want_.size(), 1), 0.0);
       unit[j] = 1;
@@ -204,6 +207,41 @@ class Checker {
         }
       }
     }
+  }
+
+  /// The op's info is the one on the tape; what it says is kept is what stays alive when every other handle is
+  /// gone, to the byte; and its formulas can be computed.
+  void record(const Device& device) {
+    const auto live_bytes = [&] { return device.arena().stats().live_bytes; };
+    const std::size_t before = live_bytes();
+    Tape tape({11, 3});
+    {
+      std::vector<Var> vars;
+      for (std::size_t k = 0; k < inputs_.size(); ++k) {
+        const Tensor x = to_tensor(inputs_[k], sample_.shapes[k], sample_.dtype, device);
+        vars.push_back((op_.gradient_inputs >> k & 1u) != 0 ? tape.leaf(x) : tape.input(x));
+      }
+      (void)op_.apply(vars, sample_);
+    }
+    const std::size_t held = live_bytes() - before;
+    if (tape.size() != 1) return fail(device, "made {} records, expected 1", tape.size());
+    const Tape::Record& entry = tape.records()[0];
+    if (std::string_view(entry.info->name) != op_.info.name)
+      return fail(device, "is recorded as {}", entry.info->name);
+    if (entry.kept.size() != words(op_.info.keeps).size())
+      return fail(device, "keeps {} tensors, but names \"{}\"", entry.kept.size(), op_.info.keeps);
+    std::map<const void*, std::size_t> storages;
+    for (const Tensor& tensor : entry.kept)
+      if (tensor.defined()) storages.emplace(tensor.storage_id(), tensor.storage_bytes());
+    std::vector<Tensor> twins;  // the arena rounds sizes up
+    const std::size_t start = live_bytes();
+    for (const auto& [storage, bytes] : storages)
+      twins.push_back(Tensor::empty({static_cast<std::int64_t>(bytes)}, DType::u8, device, "test"));
+    if (const std::size_t named = live_bytes() - start; held != named)
+      return fail(device, "keeps {} bytes alive, but {} in the tensors that it names", held, named);
+    const Cost cost = cost_of(entry);
+    for (const double number : {cost.flops, cost.bytes, cost.gradient_flops})
+      if (!(number >= 0)) return fail(device, "has a cost of {}", number);
   }
 
   void same(const char* what, const Result& a, const Result& b, const Device& device) {
@@ -322,7 +360,7 @@ void check(const OpCase& op) {
     CHECK_MESSAGE(!failures(op, best, {.shifted_edges = true}).empty(),
                   std::string(op.info.name) << ": the row does not notice a tile edge that is off by one");
   for (std::size_t k = 0; k < op.samples[0].shapes.size(); ++k)
-    if (op.info.gradient && (op.gradient_inputs >> k & 1u) != 0)
+    if (op.info.has_gradient() && (op.gradient_inputs >> k & 1u) != 0)
       CHECK_MESSAGE(!failures(op, best, {.scaled_gradient = static_cast<int>(k)}).empty(),
                     std::string(op.info.name)
                         << ": the row does not notice gradient " << k << " scaled by 1.01");

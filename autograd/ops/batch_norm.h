@@ -8,9 +8,21 @@
 namespace fovea {
 
 inline constexpr OpInfo batch_norm_train_info{
-    .name = "batch_norm_train", .flops = "7·N·C·S", .bytes = "8·N·C·S + 32·C"};
+    .name = "batch_norm_train",
+    .signature = "x[N, C, S...] gamma[C]? beta[C]? -> y[N, C, S...]",
+    .flops = "7·N·C·S",
+    .bytes = "E·(2·N·C·S + C·(gamma + beta + 6))",
+    .gradient = "dx = gamma/sd·(dy − Σdy/M − x̂·Σ(dy·x̂)/M), dgamma = Σdy·x̂, dbeta = Σdy",
+    .gradient_flops = "5·N·C·S + dx·6·N·C·S",
+    .keeps = "x gamma mean inv_sd"};
 inline constexpr OpInfo batch_norm_inference_info{
-    .name = "batch_norm_inference", .flops = "2·N·C·S", .bytes = "8·N·C·S + 16·C"};
+    .name = "batch_norm_inference",
+    .signature = "x[N, C, S...] gamma[C]? beta[C]? -> y[N, C, S...]",
+    .flops = "2·N·C·S",
+    .bytes = "E·(2·N·C·S + C·(gamma + beta + 2))",
+    .gradient = "dx = dy·gamma/√(running_var + eps), dgamma = Σdy·x̂, dbeta = Σdy",
+    .gradient_flops = "dx·N·C·S + dgamma·4·N·C·S + dbeta·N·C·S",
+    .keeps = "x gamma mean variance"};
 
 namespace batch_norm_detail {
 
@@ -64,7 +76,7 @@ inline Tensor wanted(bool is_wanted, const Shape& shape, const Tensor& like, con
 /// eps           > 0, in units of x²; Deep Retina 1e-3
 /// momentum      0..1, share of the new batch (Keras calls 1 - momentum by that name); Deep Retina 0.01
 /// returns       [N, C, ...] contiguous. With M = 1 or constant input, y = beta
-/// keeps         x, mean and 1/sd: dx = gamma/sd·(dy - Σdy/M - x̂·Σ(dy·x̂)/M), dgamma = Σdy·x̂, dbeta = Σdy
+/// keeps         x, gamma, mean and 1/sd: dx = gamma/sd·(dy - Σdy/M - x̂·Σ(dy·x̂)/M), dgamma = Σdy·x̂, dbeta = Σdy
 /// throws        ShapeError, DTypeError, DeviceError, ValueError (undefined or strided running values, eps,
 ///               momentum)
 /// order         deterministic: same input, device and build give the same bits
@@ -82,21 +94,29 @@ inline Var batch_norm_train(const Var& x, const Var& gamma, const Var& beta, con
   Tensor y = Tensor::empty(x.shape(), DType::f32, x.device(), op);
   const Tensor mean = Tensor::empty({shape.channels}, DType::f32, x.device(), op);
   const Tensor inv_sd = Tensor::empty_like(mean, op);
+  // A checkpoint that is computed again moved them the first time.
+  const bool again = x.tape() != nullptr && x.tape()->replaying();
+  const Tensor moving_mean = again ? running_mean.clone(op) : running_mean;
+  const Tensor moving_var = again ? running_var.clone(op) : running_var;
   on(x.queue(), [&](auto& q) {
     kernels::batch_norm_train(q, shape, eps, momentum, in.data(), data_or_null(scale), data_or_null(shift),
-                              running_mean.data(), running_var.data(), y.data(), mean.data(), inv_sd.data());
+                              moving_mean.data(), moving_var.data(), y.data(), mean.data(), inv_sd.data());
   });
-  return record(op, y, {x, gamma, beta}, [=](const Tensor& dy, Needs needs) -> Grads {
-    const Tensor slope = dy.contiguous(op);
-    const Tensor dx = wanted(needs[0], in.shape(), in, op), dgamma = wanted(needs[1], mean.shape(), in, op),
-                 dbeta = wanted(needs[2], mean.shape(), in, op);
-    on(in.queue(), [&](auto& q) {
-      kernels::batch_norm_train_grad(q, shape, in.data(), data_or_null(scale), mean.data(), inv_sd.data(),
-                                     slope.data(), data_or_null(dx), data_or_null(dgamma),
-                                     data_or_null(dbeta));
-    });
-    return {dx, dgamma, dbeta};
-  });
+  return record(
+      batch_norm_train_info, y, {x, gamma, beta}, {in, scale, mean, inv_sd},
+      [=](const Tensor& dy, Needs needs, Kept kept) -> Grads {
+        const Tensor &kept_x = kept[0], &kept_gamma = kept[1], &kept_mean = kept[2], &kept_inv_sd = kept[3];
+        const Tensor slope = dy.contiguous(op);
+        const Tensor dx = wanted(needs[0], kept_x.shape(), kept_x, op),
+                     dgamma = wanted(needs[1], kept_mean.shape(), kept_x, op),
+                     dbeta = wanted(needs[2], kept_mean.shape(), kept_x, op);
+        on(kept_x.queue(), [&](auto& q) {
+          kernels::batch_norm_train_grad(q, shape, kept_x.data(), data_or_null(kept_gamma), kept_mean.data(),
+                                         kept_inv_sd.data(), slope.data(), data_or_null(dx),
+                                         data_or_null(dgamma), data_or_null(dbeta));
+        });
+        return {dx, dgamma, dbeta};
+      });
 }
 
 /// Batch normalisation with stored statistics: y = gamma·(x - running_mean)/√(running_var + eps) + beta.
@@ -106,7 +126,7 @@ inline Var batch_norm_train(const Var& x, const Var& gamma, const Var& beta, con
 /// running_mean, running_var  [C] float32, contiguous; constants, not changed here
 /// eps           > 0, in units of x²
 /// returns       [N, C, ...] contiguous
-/// keeps         x and copies of the running values, which a later training step may change in place:
+/// keeps         x, gamma and copies of the running values, which a later training step may change in place:
 ///               dx = dy·gamma/√(running_var + eps), dgamma = Σdy·x̂, dbeta = Σdy
 /// throws        ShapeError, DTypeError, DeviceError, ValueError (undefined or strided running values, eps)
 /// order         deterministic: same input, device and build give the same bits
@@ -123,20 +143,24 @@ inline Var batch_norm_inference(const Var& x, const Var& gamma, const Var& beta,
     kernels::batch_norm_inference(q, shape, eps, in.data(), data_or_null(scale), data_or_null(shift),
                                   running_mean.data(), running_var.data(), y.data());
   });
-  if (!x.needs_grad() && !gamma.needs_grad() && !beta.needs_grad())
-    return record(op, y, {x, gamma, beta}, {});
-  const Tensor mean = running_mean.clone(op), variance = running_var.clone(op);
-  return record(op, y, {x, gamma, beta}, [=](const Tensor& dy, Needs needs) -> Grads {
-    const Tensor slope = dy.contiguous(op);
-    const Tensor dx = wanted(needs[0], in.shape(), in, op), dgamma = wanted(needs[1], mean.shape(), in, op),
-                 dbeta = wanted(needs[2], mean.shape(), in, op);
-    on(in.queue(), [&](auto& q) {
-      kernels::batch_norm_inference_grad(q, shape, eps, in.data(), data_or_null(scale), mean.data(),
-                                         variance.data(), slope.data(), data_or_null(dx),
-                                         data_or_null(dgamma), data_or_null(dbeta));
-    });
-    return {dx, dgamma, dbeta};
-  });
+  const bool recorded = x.needs_grad() || gamma.needs_grad() || beta.needs_grad();
+  const Tensor mean = recorded ? running_mean.clone(op) : running_mean;
+  const Tensor variance = recorded ? running_var.clone(op) : running_var;
+  return record(
+      batch_norm_inference_info, y, {x, gamma, beta}, {in, scale, mean, variance},
+      [=](const Tensor& dy, Needs needs, Kept kept) -> Grads {
+        const Tensor &kept_x = kept[0], &kept_gamma = kept[1], &kept_mean = kept[2], &kept_variance = kept[3];
+        const Tensor slope = dy.contiguous(op);
+        const Tensor dx = wanted(needs[0], kept_x.shape(), kept_x, op),
+                     dgamma = wanted(needs[1], kept_mean.shape(), kept_x, op),
+                     dbeta = wanted(needs[2], kept_mean.shape(), kept_x, op);
+        on(kept_x.queue(), [&](auto& q) {
+          kernels::batch_norm_inference_grad(q, shape, eps, kept_x.data(), data_or_null(kept_gamma),
+                                             kept_mean.data(), kept_variance.data(), slope.data(),
+                                             data_or_null(dx), data_or_null(dgamma), data_or_null(dbeta));
+        });
+        return {dx, dgamma, dbeta};
+      });
 }
 
 }  // namespace fovea

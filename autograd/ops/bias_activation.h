@@ -8,13 +8,21 @@
 
 namespace fovea {
 
+inline constexpr OpInfo bias_activation_info{.name = "bias_activation",
+                                             .signature = "x[N, C, S...] bias[C] -> y[N, C, S...]",
+                                             .flops = "2·N·C·S",
+                                             .bytes = "E·(2·N·C·S + C)",
+                                             .gradient = "dx = dy·f'(y), dbias[c] = Σ_{n,…} dx[n, c, …]",
+                                             .gradient_flops = "N·C·S + dbias·N·C·S",
+                                             .keeps = "y"};
+
 /// y[n, c, …] = f(x[n, c, …] + bias[c]) in one pass over memory.
 ///
 /// x        [N, C, ...] f32, rank ≥ 2
 /// bias     [C] f32
 /// f        identity, relu, softplus, sigmoid, tanh or exp: their slope follows from y
 /// returns  the shape of x
-/// keeps    y: dx = dy·f'(y), dbias[c] = Σ_{n,…} dx[n, c, …]
+/// keeps    y, or nothing for identity: dx = dy·f'(y), dbias[c] = Σ_{n,…} dx[n, c, …]
 /// throws   ShapeError with both shapes, DTypeError, DeviceError, ValueError naming f
 /// order    the bias gradient is a sum in a fixed tree given by the shape
 inline Var bias_activation(const Var& x, const Var& bias, Function f) {
@@ -37,27 +45,27 @@ inline Var bias_activation(const Var& x, const Var& bias, Function f) {
   on(y.queue(), [&](auto& q) {
     kernels::bias_activation(q, f, batch, channels, inner, in.data(), add.data(), y.data());
   });
-  const Tensor kept = f == Function::identity ? Tensor() : y;
-  return record(kOp, y, {x, bias}, [=](const Tensor& slope, Needs needs) -> Grads {
-    const Tensor dy = slope.contiguous(kOp);
-    Tensor dx = dy;
-    if (kept.defined()) {
-      dx = Tensor::empty_like(dy, kOp);
-      on(dx.queue(), [&](auto& q) {
-        kernels::bias_activation_grad(q, f, dy.numel(), kept.data(), dy.data(), dx.data());
-      });
-    }
-    Grads d(2);
-    if (needs[0]) d[0] = dx;
-    if (needs[1]) {
-      d[1] = Tensor::empty({channels}, DType::f32, dx.device(), kOp);
-      on(dx.queue(),
-         [&](auto& q) { kernels::channel_sum(q, batch, channels, inner, dx.data(), d[1].data()); });
-    }
-    return d;
-  });
+  const Tensor needed = f == Function::identity ? Tensor() : y;
+  return record(bias_activation_info, y, {x, bias}, {needed},
+                [=](const Tensor& slope, Needs needs, Kept kept) -> Grads {
+                  const Tensor dy = slope.contiguous(kOp);
+                  Tensor dx = dy;
+                  if (f != Function::identity) {
+                    dx = Tensor::empty_like(dy, kOp);
+                    on(dx.queue(), [&](auto& q) {
+                      kernels::bias_activation_grad(q, f, dy.numel(), kept[0].data(), dy.data(), dx.data());
+                    });
+                  }
+                  Grads d(2);
+                  if (needs[0]) d[0] = dx;
+                  if (needs[1]) {
+                    d[1] = Tensor::empty({channels}, DType::f32, dx.device(), kOp);
+                    on(dx.queue(), [&](auto& q) {
+                      kernels::channel_sum(q, batch, channels, inner, dx.data(), d[1].data());
+                    });
+                  }
+                  return d;
+                });
 }
-inline constexpr OpInfo bias_activation_info{
-    .name = "bias_activation", .flops = "2·numel (relu)", .bytes = "8·numel + 4·C"};
 
 }  // namespace fovea

@@ -9,7 +9,13 @@
 namespace fovea {
 
 inline constexpr OpInfo conv2d_info{
-    .name = "conv2d", .flops = "2·N·O·P·Q·C·R·S", .bytes = "4·(N·C·H·W + O·C·R·S + O + N·O·P·Q)"};
+    .name = "conv2d",
+    .signature = "x[N, C, H, W] w[O, C, R, S] bias[O]? -> y[N, O, P, Q]",
+    .flops = "2·N·O·P·Q·C·R·S",
+    .bytes = "E·(N·C·H·W + O·C·R·S + bias·O + N·O·P·Q)",
+    .gradient = "dx correlates dy with w turned by 180°, dw correlates x with dy, dbias = Σ_{n,p,q} dy",
+    .gradient_flops = "(dx + dw)·2·N·O·P·Q·C·R·S + dbias·N·O·P·Q",
+    .keeps = "x w"};
 
 struct Conv2dOptions {
   int stride = 1;   ///< only 1, as for dilation and groups: other values say so
@@ -93,29 +99,29 @@ inline Var conv2d(const Var& x, const Var& w, const Var& bias, const Conv2dOptio
   on(y.queue(), [&](auto& q) {
     kernels::conv2d(q, shape, in.data(), kernel.data(), has_bias ? add.data() : nullptr, y.data());
   });
-  const auto backward = [=](const Tensor& slope, Needs needs) -> Grads {
-    const Tensor dy = slope.contiguous(op);
-    Grads d(has_bias ? 3 : 2);
-    if (needs[0]) {
-      d[0] = Tensor::empty(in.shape(), DType::f32, in.device(), op);
-      on(dy.queue(),
-         [&](auto& q) { kernels::conv2d_grad_input(q, shape, kernel.data(), dy.data(), d[0].data()); });
-    }
-    if (needs[1]) {
-      d[1] = Tensor::empty(kernel.shape(), DType::f32, in.device(), op);
-      on(dy.queue(),
-         [&](auto& q) { kernels::conv2d_grad_weight(q, shape, in.data(), dy.data(), d[1].data()); });
-    }
-    if (has_bias && needs[2]) {
-      d[2] = Tensor::empty({shape.out_channels}, DType::f32, in.device(), op);
-      on(dy.queue(), [&](auto& q) {
-        kernels::channel_sum(q, shape.batch, shape.out_channels, shape.out_height() * shape.out_width(),
-                             dy.data(), d[2].data());
+  return record(
+      conv2d_info, y, {x, w, bias}, {in, kernel}, [=](const Tensor& slope, Needs needs, Kept kept) -> Grads {
+        const Tensor dy = slope.contiguous(op), &kept_x = kept[0], &kept_w = kept[1];
+        Grads d(3);
+        if (needs[0]) {
+          d[0] = Tensor::empty(kept_x.shape(), DType::f32, kept_x.device(), op);
+          on(dy.queue(),
+             [&](auto& q) { kernels::conv2d_grad_input(q, shape, kept_w.data(), dy.data(), d[0].data()); });
+        }
+        if (needs[1]) {
+          d[1] = Tensor::empty(kept_w.shape(), DType::f32, kept_x.device(), op);
+          on(dy.queue(),
+             [&](auto& q) { kernels::conv2d_grad_weight(q, shape, kept_x.data(), dy.data(), d[1].data()); });
+        }
+        if (needs[2]) {
+          d[2] = Tensor::empty({shape.out_channels}, DType::f32, kept_x.device(), op);
+          on(dy.queue(), [&](auto& q) {
+            kernels::channel_sum(q, shape.batch, shape.out_channels, shape.out_height() * shape.out_width(),
+                                 dy.data(), d[2].data());
+          });
+        }
+        return d;
       });
-    }
-    return d;
-  };
-  return has_bias ? record(op, y, {x, w, bias}, backward) : record(op, y, {x, w}, backward);
 }
 
 }  // namespace fovea

@@ -39,6 +39,14 @@ inline void check_binary(const char* op, const Var& a, const Var& b) {
                        dtype_name(a.value().dtype()), b.shape(), dtype_name(b.value().dtype()));
 }
 
+inline constexpr OpInfo add_info{.name = "add",
+                                 .dtypes = "f32 f64",
+                                 .signature = "a[A...] b[B...] -> y[n...]",
+                                 .flops = "n",
+                                 .bytes = "E·(A + B + n)",
+                                 .gradient = "da = dy, db = dy, summed over repeated dimensions",
+                                 .gradient_flops = "da·(n - A) + db·(n - B)"};
+
 /// a + b, NumPy's broadcasting.
 ///
 /// a, b     [...] f32 or f64, the same of both; shapes that broadcast: aligned at the right, equal or 1
@@ -48,30 +56,44 @@ inline void check_binary(const char* op, const Var& a, const Var& b) {
 inline Var add(const Var& a, const Var& b) {
   check_binary("add", a, b);
   Tensor y = binary_value("add", Binary::add, a.value(), b.value());
-  return record("add", std::move(y), {a, b},
-                [a = a.shape(), b = b.shape()](const Tensor& dy, Needs needs) -> Grads {
+  return record(add_info, std::move(y), {a, b}, {},
+                [a = a.shape(), b = b.shape()](const Tensor& dy, Needs needs, Kept) -> Grads {
                   Grads d(2);
                   if (needs[0]) d[0] = sum_to("add", dy, a);
                   if (needs[1]) d[1] = sum_to("add", dy, b);
                   return d;
                 });
 }
-inline constexpr OpInfo add_info{.name = "add", .dtypes = "f32 f64", .flops = "numel", .bytes = "12·numel"};
+
+inline constexpr OpInfo subtract_info{.name = "subtract",
+                                      .dtypes = "f32 f64",
+                                      .signature = "a[A...] b[B...] -> y[n...]",
+                                      .flops = "n",
+                                      .bytes = "E·(A + B + n)",
+                                      .gradient = "da = dy, db = −dy, summed over repeated dimensions",
+                                      .gradient_flops = "da·(n - A) + db·n"};
 
 /// a − b; see add. da = dy, db = −dy, summed over repeated dimensions.
 inline Var subtract(const Var& a, const Var& b) {
   check_binary("subtract", a, b);
   Tensor y = binary_value("subtract", Binary::subtract, a.value(), b.value());
-  return record("subtract", std::move(y), {a, b},
-                [a = a.shape(), b = b.shape()](const Tensor& dy, Needs needs) -> Grads {
+  return record(subtract_info, std::move(y), {a, b}, {},
+                [a = a.shape(), b = b.shape()](const Tensor& dy, Needs needs, Kept) -> Grads {
                   Grads d(2);
                   if (needs[0]) d[0] = sum_to("subtract", dy, a);
                   if (needs[1]) d[1] = sum_to("subtract", dy, b, -1.0);
                   return d;
                 });
 }
-inline constexpr OpInfo subtract_info{
-    .name = "subtract", .dtypes = "f32 f64", .flops = "numel", .bytes = "12·numel"};
+
+inline constexpr OpInfo multiply_info{.name = "multiply",
+                                      .dtypes = "f32 f64",
+                                      .signature = "a[A...] b[B...] -> y[n...]",
+                                      .flops = "n",
+                                      .bytes = "E·(A + B + n)",
+                                      .gradient = "da = dy·b, db = dy·a, summed over repeated dimensions",
+                                      .gradient_flops = "da·(2·n - A) + db·(2·n - B)",
+                                      .keeps = "a b"};
 
 /// a·b, element by element; see add.
 ///
@@ -79,19 +101,27 @@ inline constexpr OpInfo subtract_info{
 inline Var multiply(const Var& a, const Var& b) {
   check_binary("multiply", a, b);
   Tensor y = binary_value("multiply", Binary::multiply, a.value(), b.value());
-  return record("multiply", std::move(y), {a, b},
-                [a = a.value(), b = b.value()](const Tensor& dy, Needs needs) -> Grads {
+  return record(multiply_info, std::move(y), {a, b}, {a.value(), b.value()},
+                [](const Tensor& dy, Needs needs, Kept kept) -> Grads {
+                  const Tensor &kept_a = kept[0], &kept_b = kept[1];
                   Grads d(2);
                   const auto times = [&](const Tensor& x) {
                     return binary_value("multiply", Binary::multiply, dy, x);
                   };
-                  if (needs[0]) d[0] = sum_to("multiply", times(b), a.shape());
-                  if (needs[1]) d[1] = sum_to("multiply", times(a), b.shape());
+                  if (needs[0]) d[0] = sum_to("multiply", times(kept_b), kept_a.shape());
+                  if (needs[1]) d[1] = sum_to("multiply", times(kept_a), kept_b.shape());
                   return d;
                 });
 }
-inline constexpr OpInfo multiply_info{
-    .name = "multiply", .dtypes = "f32 f64", .flops = "numel", .bytes = "12·numel"};
+
+inline constexpr OpInfo divide_info{.name = "divide",
+                                    .dtypes = "f32 f64",
+                                    .signature = "a[A...] b[B...] -> y[n...]",
+                                    .flops = "n",
+                                    .bytes = "E·(A + B + n)",
+                                    .gradient = "da = dy/b, db = −(dy/b)·y, summed over repeated dimensions",
+                                    .gradient_flops = "n + da·(n - A) + db·2·n",
+                                    .keeps = "b y"};
 
 /// a/b, element by element; see add. Division by zero follows IEEE 754.
 ///
@@ -99,18 +129,26 @@ inline constexpr OpInfo multiply_info{
 inline Var divide(const Var& a, const Var& b) {
   check_binary("divide", a, b);
   const Tensor y = binary_value("divide", Binary::divide, a.value(), b.value());
-  return record("divide", y, {a, b},
-                [a = a.shape(), b = b.value(), y](const Tensor& dy, Needs needs) -> Grads {
+  return record(divide_info, y, {a, b}, {b.value(), y},
+                [a = a.shape()](const Tensor& dy, Needs needs, Kept kept) -> Grads {
+                  const Tensor &kept_b = kept[0], &kept_y = kept[1];
                   Grads d(2);
-                  const Tensor da = binary_value("divide", Binary::divide, dy, b);
+                  const Tensor da = binary_value("divide", Binary::divide, dy, kept_b);
                   if (needs[0]) d[0] = sum_to("divide", da, a);
                   if (needs[1])
-                    d[1] = sum_to("divide", binary_value("divide", Binary::multiply, da, y), b.shape(), -1.0);
+                    d[1] = sum_to("divide", binary_value("divide", Binary::multiply, da, kept_y),
+                                  kept_b.shape(), -1.0);
                   return d;
                 });
 }
-inline constexpr OpInfo divide_info{
-    .name = "divide", .dtypes = "f32 f64", .flops = "numel", .bytes = "12·numel"};
+
+inline constexpr OpInfo affine_info{.name = "affine",
+                                    .dtypes = "f32 f64",
+                                    .signature = "x[n...] -> y[n...]",
+                                    .flops = "2·n",
+                                    .bytes = "E·2·n",
+                                    .gradient = "dx = scale·dy",
+                                    .gradient_flops = "2·n"};
 
 /// scale·x + shift.
 ///
@@ -127,11 +165,63 @@ inline Var affine(const Var& x, double scale, double shift) {
        [&](auto& q) { kernels::affine(q, in.numel(), in.dtype(), by, plus, in.raw(), out.raw()); });
     return out;
   };
-  return record("affine", run(x.value(), scale, shift), {x},
-                [=](const Tensor& dy, Needs) -> Grads { return {run(dy, scale, 0.0)}; });
+  return record(affine_info, run(x.value(), scale, shift), {x}, {},
+                [=](const Tensor& dy, Needs, Kept) -> Grads { return {run(dy, scale, 0.0)}; });
 }
-inline constexpr OpInfo affine_info{
-    .name = "affine", .dtypes = "f32 f64", .flops = "2·numel", .bytes = "8·numel"};
+
+/// What the functions of one operand have in common.
+constexpr OpInfo unary_op(Function f, std::string_view flops, std::string_view gradient,
+                          std::string_view gradient_flops) {
+  return {.name = function_name(f),
+          .dtypes = "f32 f64",
+          .signature = "x[n...] -> y[n...]",
+          .flops = flops,
+          .bytes = "E·2·n",
+          .gradient = gradient,
+          .gradient_flops = gradient_flops,
+          .keeps = f == Function::negate  ? ""
+                   : slope_needs_input(f) ? "x"
+                                          : "y"};
+}
+inline constexpr OpInfo relu_info = unary_op(Function::relu, "n", "dx = dy where y > 0, else 0", "n");
+inline constexpr OpInfo softplus_info = unary_op(Function::softplus, "40·n", "dx = dy·(1 − e^−y)", "20·n");
+inline constexpr OpInfo sigmoid_info = unary_op(Function::sigmoid, "20·n", "dx = dy·y·(1 − y)", "3·n");
+inline constexpr OpInfo tanh_info = unary_op(Function::tanh, "20·n", "dx = dy·(1 − y²)", "3·n");
+inline constexpr OpInfo exp_info = unary_op(Function::exp, "15·n", "dx = dy·y", "n");
+inline constexpr OpInfo log_info = unary_op(Function::log, "15·n", "dx = dy/x", "2·n");
+inline constexpr OpInfo sqrt_info = unary_op(Function::sqrt, "n", "dx = dy/(2·y)", "2·n");
+inline constexpr OpInfo square_info = unary_op(Function::square, "n", "dx = dy·2·x", "2·n");
+inline constexpr OpInfo abs_info = unary_op(Function::abs, "n", "dx = dy·sign(x)", "n");
+inline constexpr OpInfo negate_info = unary_op(Function::negate, "n", "dx = −dy", "n");
+
+/// throws ValueError for identity, which nothing has to be recorded for
+constexpr const OpInfo& info_of(Function f) {
+  switch (f) {
+    case Function::relu:
+      return relu_info;
+    case Function::softplus:
+      return softplus_info;
+    case Function::sigmoid:
+      return sigmoid_info;
+    case Function::tanh:
+      return tanh_info;
+    case Function::exp:
+      return exp_info;
+    case Function::log:
+      return log_info;
+    case Function::sqrt:
+      return sqrt_info;
+    case Function::square:
+      return square_info;
+    case Function::abs:
+      return abs_info;
+    case Function::negate:
+      return negate_info;
+    case Function::identity:
+      break;
+  }
+  reject<ValueError>("apply", "identity is not an op: use its operand");
+}
 
 /// f(x), element by element; the functions and their slopes stand in kernels/function.h.
 ///
@@ -141,24 +231,26 @@ inline constexpr OpInfo affine_info{
 /// throws   DTypeError, naming the function as the op
 /// at kinks relu and abs have slope 0 at 0
 inline Var apply(Function f, const Var& x) {
-  const char* const op = function_name(f);
+  const OpInfo& info = info_of(f);
+  const char* const op = info.name;
   check_float(op, "x", x.value());
   const Tensor in = x.value().contiguous(op);
   const Tensor y = Tensor::empty_like(in, op);
   on(y.queue(), [&](auto& q) { kernels::unary(q, f, in.numel(), in.dtype(), in.raw(), y.raw()); });
-  const bool linear = f == Function::negate || f == Function::identity;
-  const Tensor kept = linear ? Tensor() : slope_needs_input(f) ? in : y;
-  return record(op, y, {x}, [=](const Tensor& slope, Needs) -> Grads {
-    const Tensor dy = slope.contiguous(op);
-    const Tensor dx = Tensor::empty_like(dy, op);
-    on(dx.queue(), [&](auto& q) {
-      if (linear)
-        kernels::unary(q, f, dy.numel(), dy.dtype(), dy.raw(), dx.raw());
-      else
-        kernels::unary_grad(q, f, dy.numel(), dy.dtype(), kept.raw(), kept.raw(), dy.raw(), dx.raw());
+  if (f == Function::negate)
+    return record(info, y, {x}, {}, [](const Tensor& dy, Needs, Kept) -> Grads {
+      return {apply(Function::negate, Var(dy)).value()};
     });
-    return {dx};
-  });
+  return record(info, y, {x}, {slope_needs_input(f) ? in : y},
+                [=](const Tensor& slope, Needs, Kept kept) -> Grads {
+                  const Tensor dy = slope.contiguous(op);
+                  const Tensor dx = Tensor::empty_like(dy, op);
+                  const void* known = kept[0].raw();
+                  on(dx.queue(), [&](auto& q) {
+                    kernels::unary_grad(q, f, dy.numel(), dy.dtype(), known, known, dy.raw(), dx.raw());
+                  });
+                  return {dx};
+                });
 }
 /// max(x, 0)
 inline Var relu(const Var& x) { return apply(Function::relu, x); }
@@ -174,23 +266,6 @@ inline Var sqrt(const Var& x) { return apply(Function::sqrt, x); }
 inline Var square(const Var& x) { return apply(Function::square, x); }
 inline Var abs(const Var& x) { return apply(Function::abs, x); }
 inline Var negate(const Var& x) { return apply(Function::negate, x); }
-inline constexpr OpInfo relu_info{.name = "relu", .dtypes = "f32 f64", .flops = "numel", .bytes = "8·numel"};
-inline constexpr OpInfo softplus_info{
-    .name = "softplus", .dtypes = "f32 f64", .flops = "~40·numel", .bytes = "8·numel"};
-inline constexpr OpInfo sigmoid_info{
-    .name = "sigmoid", .dtypes = "f32 f64", .flops = "~20·numel", .bytes = "8·numel"};
-inline constexpr OpInfo tanh_info{
-    .name = "tanh", .dtypes = "f32 f64", .flops = "~20·numel", .bytes = "8·numel"};
-inline constexpr OpInfo exp_info{
-    .name = "exp", .dtypes = "f32 f64", .flops = "~15·numel", .bytes = "8·numel"};
-inline constexpr OpInfo log_info{
-    .name = "log", .dtypes = "f32 f64", .flops = "~15·numel", .bytes = "8·numel"};
-inline constexpr OpInfo sqrt_info{.name = "sqrt", .dtypes = "f32 f64", .flops = "numel", .bytes = "8·numel"};
-inline constexpr OpInfo square_info{
-    .name = "square", .dtypes = "f32 f64", .flops = "numel", .bytes = "8·numel"};
-inline constexpr OpInfo abs_info{.name = "abs", .dtypes = "f32 f64", .flops = "numel", .bytes = "8·numel"};
-inline constexpr OpInfo negate_info{
-    .name = "negate", .dtypes = "f32 f64", .flops = "numel", .bytes = "8·numel"};
 
 inline Var operator+(const Var& a, const Var& b) { return add(a, b); }
 inline Var operator-(const Var& a, const Var& b) { return subtract(a, b); }

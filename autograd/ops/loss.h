@@ -7,8 +7,20 @@
 
 namespace fovea {
 
-inline constexpr OpInfo poisson_loss_info{.name = "poisson_loss", .flops = "4·n", .bytes = "8·n"};
-inline constexpr OpInfo mse_loss_info{.name = "mse_loss", .flops = "3·n", .bytes = "8·n"};
+inline constexpr OpInfo poisson_loss_info{.name = "poisson_loss",
+                                          .signature = "rate[n...] target[n...] -> loss[]",
+                                          .flops = "19·n",
+                                          .bytes = "E·2·n",
+                                          .gradient = "drate = dloss/n·(1 − target/(rate + eps))",
+                                          .gradient_flops = "4·n",
+                                          .keeps = "rate target"};
+inline constexpr OpInfo mse_loss_info{.name = "mse_loss",
+                                      .signature = "x[n...] target[n...] -> loss[]",
+                                      .flops = "3·n",
+                                      .bytes = "E·2·n",
+                                      .gradient = "dx = dloss·2/n·(x − target)",
+                                      .gradient_flops = "2·n",
+                                      .keeps = "x target"};
 
 namespace loss_detail {
 
@@ -45,13 +57,16 @@ inline Var poisson_loss(const Var& rate, const Var& target, float eps = 1e-8f) {
   Tensor loss = Tensor::empty({}, DType::f32, rate.device(), op);
   on(rate.queue(),
      [&](auto& q) { kernels::poisson_loss(q, in.numel(), eps, in.data(), wanted.data(), loss.data()); });
-  return record(op, loss, {rate}, [=](const Tensor& dloss, Needs) -> Grads {
-    Tensor drate = Tensor::empty(in.shape(), DType::f32, in.device(), op);
-    on(in.queue(), [&](auto& q) {
-      kernels::poisson_loss_grad(q, in.numel(), eps, in.data(), wanted.data(), dloss.data(), drate.data());
-    });
-    return {drate};
-  });
+  return record(poisson_loss_info, loss, {rate, target}, {in, wanted},
+                [=](const Tensor& dloss, Needs, Kept kept) -> Grads {
+                  const Tensor &kept_rate = kept[0], &kept_target = kept[1];
+                  Tensor drate = Tensor::empty(kept_rate.shape(), DType::f32, kept_rate.device(), op);
+                  on(kept_rate.queue(), [&](auto& q) {
+                    kernels::poisson_loss_grad(q, kept_rate.numel(), eps, kept_rate.data(),
+                                               kept_target.data(), dloss.data(), drate.data());
+                  });
+                  return {drate};
+                });
 }
 
 /// Mean squared error: mean of (x - target)².
@@ -69,13 +84,16 @@ inline Var mse_loss(const Var& x, const Var& target) {
   const Tensor in = x.value().contiguous(op), wanted = target.value().contiguous(op);
   Tensor loss = Tensor::empty({}, DType::f32, x.device(), op);
   on(x.queue(), [&](auto& q) { kernels::mse_loss(q, in.numel(), in.data(), wanted.data(), loss.data()); });
-  return record(op, loss, {x}, [=](const Tensor& dloss, Needs) -> Grads {
-    Tensor dx = Tensor::empty(in.shape(), DType::f32, in.device(), op);
-    on(in.queue(), [&](auto& q) {
-      kernels::mse_loss_grad(q, in.numel(), in.data(), wanted.data(), dloss.data(), dx.data());
-    });
-    return {dx};
-  });
+  return record(mse_loss_info, loss, {x, target}, {in, wanted},
+                [](const Tensor& dloss, Needs, Kept kept) -> Grads {
+                  const Tensor &kept_x = kept[0], &kept_target = kept[1];
+                  Tensor dx = Tensor::empty(kept_x.shape(), DType::f32, kept_x.device(), op);
+                  on(kept_x.queue(), [&](auto& q) {
+                    kernels::mse_loss_grad(q, kept_x.numel(), kept_x.data(), kept_target.data(), dloss.data(),
+                                           dx.data());
+                  });
+                  return {dx};
+                });
 }
 
 }  // namespace fovea

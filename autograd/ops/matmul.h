@@ -9,8 +9,14 @@
 
 namespace fovea {
 
-inline constexpr OpInfo matmul_info{
-    .name = "matmul", .dtypes = "f32, f64", .flops = "2·M·N·K", .bytes = "4·(M·K + K·N + M·N) in f32"};
+inline constexpr OpInfo matmul_info{.name = "matmul",
+                                    .dtypes = "f32 f64",
+                                    .signature = "a[MK...] b[KN...] -> y[M, N]",
+                                    .flops = "2·MK·N",
+                                    .bytes = "E·(MK + KN + M·N)",
+                                    .gradient = "dA = dy·Bᵀ, dB = Aᵀ·dy",
+                                    .gradient_flops = "(da + db)·2·MK·N",
+                                    .keeps = "a b"};
 
 namespace matmul_detail {
 
@@ -55,16 +61,19 @@ inline Var matmul(const Var& a, const Var& b, bool transpose_a = false, bool tra
   check_same_device(op, {a, b});
   const Tensor left = a.value().contiguous(op), right = b.value().contiguous(op);
   const Tensor y = matmul_detail::product(left, right, transpose_a, transpose_b);
-  return record(op, y, {a, b}, [=](const Tensor& slope, Needs needs) -> Grads {
-    using matmul_detail::product;
-    const Tensor dy = slope.contiguous(op);
-    Grads d(2);
-    if (needs[0])
-      d[0] = transpose_a ? product(right, dy, transpose_b, true) : product(dy, right, false, !transpose_b);
-    if (needs[1])
-      d[1] = transpose_b ? product(dy, left, true, transpose_a) : product(left, dy, !transpose_a, false);
-    return d;
-  });
+  return record(
+      matmul_info, y, {a, b}, {left, right}, [=](const Tensor& slope, Needs needs, Kept kept) -> Grads {
+        using matmul_detail::product;
+        const Tensor dy = slope.contiguous(op), &kept_a = kept[0], &kept_b = kept[1];
+        Grads d(2);
+        if (needs[0])
+          d[0] =
+              transpose_a ? product(kept_b, dy, transpose_b, true) : product(dy, kept_b, false, !transpose_b);
+        if (needs[1])
+          d[1] =
+              transpose_b ? product(dy, kept_a, true, transpose_a) : product(kept_a, dy, !transpose_a, false);
+        return d;
+      });
 }
 
 }  // namespace fovea

@@ -7,6 +7,12 @@
 
 namespace fovea {
 
+inline constexpr OpInfo gaussian_noise_info{.name = "gaussian_noise",
+                                            .signature = "x[n...] -> y[n...]",
+                                            .flops = "60·n",
+                                            .bytes = "E·2·n",
+                                            .gradient = "dx = dy"};
+
 /// y = x + sigma·n, n independent standard normals; the noise is drawn where it is used and never stored.
 ///
 /// x        [...] f32
@@ -22,9 +28,7 @@ inline Var gaussian_noise(const Var& x, float sigma, const philox::Key& key) {
   const Tensor in = x.value().contiguous("gaussian_noise");
   const Tensor y = Tensor::empty_like(in, "gaussian_noise");
   on(y.queue(), [&](auto& q) { kernels::gaussian_noise(q, in.numel(), key, sigma, in.data(), y.data()); });
-  return record("gaussian_noise", y, {x}, [](const Tensor& dy, Needs) -> Grads { return {dy}; });
+  return record(gaussian_noise_info, y, {x}, {}, [](const Tensor& dy, Needs, Kept) -> Grads { return {dy}; });
 }
-inline constexpr OpInfo gaussian_noise_info{
-    .name = "gaussian_noise", .flops = "~60·numel", .bytes = "8·numel"};
 
 }  // namespace fovea

@@ -52,8 +52,23 @@ inline Tensor sum_dims(const char* op, const Tensor& x, unsigned dims, double sc
   return scaled;
 }
 
+inline constexpr OpInfo sum_info{.name = "sum",
+                                 .dtypes = "f32 f64",
+                                 .signature = "x[n...] -> y[m...]",
+                                 .flops = "n",
+                                 .bytes = "E·(n + m)",
+                                 .gradient = "dx = dy, repeated"};
+inline constexpr OpInfo mean_info{.name = "mean",
+                                  .dtypes = "f32 f64",
+                                  .signature = "x[n...] -> y[m...]",
+                                  .flops = "n",
+                                  .bytes = "E·(n + m)",
+                                  .gradient = "dx = dy·m/n, repeated",
+                                  .gradient_flops = "m"};
+
 /// sum() and mean() over a set of dimensions.
-inline Var sum_or_mean(const char* op, const Var& x, unsigned dims, bool keepdim, bool mean) {
+inline Var sum_or_mean(const OpInfo& info, const Var& x, unsigned dims, bool keepdim, bool mean) {
+  const char* const op = info.name;
   check_float(op, "x", x.value());
   const Shape whole = x.shape();
   Shape kept = whole, dropped;
@@ -69,10 +84,11 @@ inline Var sum_or_mean(const char* op, const Var& x, unsigned dims, bool keepdim
   if (mean && terms == 0) reject(op, "x {} has no elements along the dimensions to average", whole);
   const double scale = mean ? 1.0 / static_cast<double>(terms) : 1.0;
   const Tensor y = sum_dims(op, x.value(), dims, scale);
-  return record(op, reshape(y, keepdim ? kept : dropped), {x}, [=](const Tensor& dy, Needs) -> Grads {
-    const Tensor each = reshape(sum_dims(op, dy, 0, scale), kept);  // the scale alone
-    return {expand(each, whole).contiguous(op)};
-  });
+  return record(info, reshape(y, keepdim ? kept : dropped), {x}, {},
+                [=](const Tensor& dy, Needs, Kept) -> Grads {
+                  const Tensor each = reshape(sum_dims(op, dy, 0, scale), kept);  // the scale alone
+                  return {expand(each, whole).contiguous(op)};
+                });
 }
 
 inline unsigned dims_of(const char* op, const Shape& shape, std::initializer_list<int> dims) {
@@ -92,16 +108,15 @@ inline unsigned dims_of(const char* op, const Shape& shape, std::initializer_lis
 /// keeps    nothing: dx = dy everywhere
 /// throws   DTypeError
 /// order    a fixed tree given by the shape; error at most 4·u·√K·Σ|x| for K terms
-inline Var sum(const Var& x) { return sum_or_mean("sum", x, (1u << x.shape().rank()) - 1u, false, false); }
+inline Var sum(const Var& x) { return sum_or_mean(sum_info, x, (1u << x.shape().rank()) - 1u, false, false); }
 /// Sum over some dimensions.
 ///
 /// dims     each -rank..rank-1, none twice; none at all gives x back
 /// keepdim  whether they stay, with extent 1
 /// throws   ShapeError naming the dimension and x's shape, DTypeError
 inline Var sum(const Var& x, std::initializer_list<int> dims, bool keepdim = false) {
-  return sum_or_mean("sum", x, dims_of("sum", x.shape(), dims), keepdim, false);
+  return sum_or_mean(sum_info, x, dims_of("sum", x.shape(), dims), keepdim, false);
 }
-inline constexpr OpInfo sum_info{.name = "sum", .dtypes = "f32 f64", .flops = "numel", .bytes = "4·numel"};
 
 /// Mean of all elements, a scalar: sum(x)/numel, the division done as a product with 1/numel.
 ///
@@ -110,11 +125,12 @@ inline constexpr OpInfo sum_info{.name = "sum", .dtypes = "f32 f64", .flops = "n
 /// keeps    nothing: dx = dy/numel everywhere
 /// throws   ShapeError if x is empty, DTypeError
 /// order    as sum
-inline Var mean(const Var& x) { return sum_or_mean("mean", x, (1u << x.shape().rank()) - 1u, false, true); }
+inline Var mean(const Var& x) {
+  return sum_or_mean(mean_info, x, (1u << x.shape().rank()) - 1u, false, true);
+}
 /// Mean over some dimensions; see sum for dims and keepdim.
 inline Var mean(const Var& x, std::initializer_list<int> dims, bool keepdim = false) {
-  return sum_or_mean("mean", x, dims_of("mean", x.shape(), dims), keepdim, true);
+  return sum_or_mean(mean_info, x, dims_of("mean", x.shape(), dims), keepdim, true);
 }
-inline constexpr OpInfo mean_info{.name = "mean", .dtypes = "f32 f64", .flops = "numel", .bytes = "4·numel"};
 
 }  // namespace fovea

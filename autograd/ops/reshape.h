@@ -7,6 +7,22 @@
 
 namespace fovea {
 
+/// Bytes are 0 for a view; where strides ask for a copy, 2·E·n.
+inline constexpr OpInfo reshape_info{.name = "reshape",
+                                     .dtypes = "all",
+                                     .signature = "x[n...] -> y[n...]",
+                                     .gradient = "dx = dy in the shape of x"};
+inline constexpr OpInfo flatten_info{.name = "flatten",
+                                     .dtypes = "all",
+                                     .signature = "x[n...] -> y[n...]",
+                                     .gradient = "dx = dy in the shape of x"};
+
+/// reshape() and flatten().
+inline Var reshape_as(const OpInfo& info, const Var& x, const Shape& shape) {
+  return record(info, reshape(x.value(), shape), {x}, {},
+                [from = x.shape()](const Tensor& dy, Needs, Kept) -> Grads { return {reshape(dy, from)}; });
+}
+
 /// The same elements, in row-major order, in another shape.
 ///
 /// x        [...] any dtype
@@ -14,14 +30,7 @@ namespace fovea {
 /// returns  a view of x if its strides allow, else a copy
 /// keeps    nothing: dx is dy in the shape of x
 /// throws   ShapeError with both shapes
-inline Var reshape(const Var& x, const Shape& shape) {
-  return record("reshape", reshape(x.value(), shape), {x},
-                [from = x.shape()](const Tensor& dy, Needs) -> Grads { return {reshape(dy, from)}; });
-}
-inline constexpr OpInfo reshape_info{.name = "reshape",
-                                     .dtypes = "all",
-                                     .flops = "0",
-                                     .bytes = "0 (a view), 8·numel where strides need a copy"};
+inline Var reshape(const Var& x, const Shape& shape) { return reshape_as(reshape_info, x, shape); }
 
 /// [N, C, H, W] → [N, C·H·W]: the dimensions from `from_dim` on become one.
 ///
@@ -40,11 +49,7 @@ inline Var flatten(const Var& x, int from_dim = 1) {
       rest *= shape[d];
   }
   flat.push_back(rest);
-  return reshape(x, flat);
+  return reshape_as(flatten_info, x, flat);
 }
-inline constexpr OpInfo flatten_info{.name = "flatten",
-                                     .dtypes = "all",
-                                     .flops = "0",
-                                     .bytes = "0 (a view), 8·numel where strides need a copy"};
 
 }  // namespace fovea

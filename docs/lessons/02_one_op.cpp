@@ -177,11 +177,12 @@ void in_the_emulation() {
 // 1. checks shapes, types and devices, and says what is wrong in one line;
 // 2. allocates y and calls `on(y.queue(), …)`, which visits the queue of y's device: overloading picks the
 //    version;
-// 3. calls `record` with a **closure that computes the gradient from dy**.
+// 3. calls `record` with the tensors to keep and a **closure that computes the gradient from dy and them**.
 //
 // In lesson 1 a record held the slope itself. For tensors that would be a matrix of all outputs by all
-// inputs; the closure only ever multiplies by it. And it holds as little as possible: softplus's slope
-// follows from y, f' = 1 − e⁻ʸ, so it holds y, which the next op holds anyway, and lets go of x.
+// inputs; the closure only ever multiplies by it. The record keeps as little as possible: softplus's slope
+// follows from y, f' = 1 − e⁻ʸ, so it keeps y, which the next op keeps anyway, and lets go of x. The closure
+// itself may hold numbers only, or it does not compile: so the tape can say what it keeps, and for whom.
 
 void on_the_tape(const Device& device) {
   std::printf("5. the page, on %s\n", device.name().c_str());
@@ -258,30 +259,35 @@ void the_row() {
 // op.bias_activation.cpu`, then put it back.
 //
 // **2. Another function.** Run the row of this lesson for `Function::square`. Step 5 refuses it. Why can that
-// not work with what the closure keeps? (The answer is `slope_needs_input` in `kernels/function.h`.)
+// not work with what the record keeps? (The answer is `slope_needs_input` in `kernels/function.h`.)
 //
 // **3. A page of your own.** `weighted_sum(x, w) = Σ x·w` is a new op made of two kernels that exist. The
 // forward half is written. Write the gradient: `dx = dy·w` and `dw = dy·x`, where dy is a single number.
 // Compute each only if it is needed. `build/dev/lessons/02_one_op --exercise 3` compares it with finite
 // differences.
 
+constexpr OpInfo weighted_sum_info{
+    .name = "weighted_sum", .gradient = "dx = dy·w, dw = dy·x", .keeps = "x w"};
+
 Var weighted_sum(const Var& x, const Var& w) {
-  constexpr const char* kOp = "weighted_sum";
+  constexpr const char* kOp = weighted_sum_info.name;
   check_binary(kOp, x, w);
   const Tensor products = binary_value(kOp, Binary::multiply, x.value(), w.value());
   const Tensor y = reshape(sum_dims(kOp, products, (1u << products.rank()) - 1u), Shape{});
 #ifdef FOVEA_ANSWERS
   // dy has rank 0, so broadcasting repeats it over all elements.
-  return record(kOp, y, {x, w}, [kOp, x = x.value(), w = w.value()](const Tensor& dy, Needs needs) -> Grads {
-    Grads d(2);
-    if (needs[0]) d[0] = binary_value(kOp, Binary::multiply, dy, w);
-    if (needs[1]) d[1] = binary_value(kOp, Binary::multiply, dy, x);
-    return d;
-  });
+  return record(weighted_sum_info, y, {x, w}, {x.value(), w.value()},
+                [](const Tensor& dy, Needs needs, Kept kept) -> Grads {
+                  Grads d(2);
+                  if (needs[0]) d[0] = binary_value(kOp, Binary::multiply, dy, kept[1]);
+                  if (needs[1]) d[1] = binary_value(kOp, Binary::multiply, dy, kept[0]);
+                  return d;
+                });
 #else
-  return record(kOp, y, {x, w}, [x = x.value(), w = w.value()](const Tensor&, Needs) -> Grads {
-    return {Tensor::zeros_like(x), Tensor::zeros_like(w)};  // yours
-  });
+  return record(weighted_sum_info, y, {x, w}, {x.value(), w.value()},
+                [](const Tensor&, Needs, Kept kept) -> Grads {
+                  return {Tensor::zeros_like(kept[0]), Tensor::zeros_like(kept[1])};  // yours
+                });
 #endif
 }
 

@@ -25,13 +25,15 @@ Tensor doubles(const std::vector<double>& values) {
 
 /// Σ x²·y, whose slope for `input` is multiplied by `factor`.
 Var cubic(std::span<const Var> v, int input = 0, double factor = 1) {
-  const Tensor x = v[0].value(), y = v[1].value();
+  static constexpr OpInfo kCubic{.name = "cubic"};
   const Tensor value = sum(square(v[0].value()) * v[1].value()).value();
-  return record("cubic", value, {v[0], v[1]}, [=](const Tensor& dy, Needs) -> Grads {
+  const auto backward = [=](const Tensor& dy, Needs, Kept kept) -> Grads {
+    const Tensor &x = kept[0], &y = kept[1];
     const auto by = [&](int k) { return k == input ? factor : 1.0; };
     return {multiply(affine(multiply(x, y), 2 * by(0), 0), dy).value(),
             multiply(affine(square(x), by(1), 0), dy).value()};
-  });
+  };
+  return record(kCubic, value, {v[0], v[1]}, {v[0].value(), v[1].value()}, backward);
 }
 
 constexpr double kTolerance = 1e-6;
@@ -66,11 +68,12 @@ TEST_CASE("grad_check does not forget a NaN") {
   const Tensor inputs[] = {doubles({0.5}), doubles({1.5})};
   const auto first_is_nan = [](std::span<const Var> v) {
     const Var y = sum(square(v[0]) + square(v[1]));
-    return record(
-        "nan", y.value(), {v[0], v[1]},
-        [v0 = v[0].value(), v1 = v[1].value()](const Tensor&, Needs) -> Grads {
-          return {Tensor::full(v0.shape(), std::nan(""), DType::f64, host()), affine(v1, 2, 0).value()};
-        });
+    static constexpr OpInfo kNan{.name = "nan"};
+    return record(kNan, y.value(), {v[0], v[1]}, {v[0].value(), v[1].value()},
+                  [](const Tensor&, Needs, Kept kept) -> Grads {
+                    return {Tensor::full(kept[0].shape(), std::nan(""), DType::f64, host()),
+                            affine(kept[1], 2, 0).value()};
+                  });
   };
   const GradCheck result = grad_check(first_is_nan, inputs);
   CHECK_FALSE(result.ok(kTolerance));

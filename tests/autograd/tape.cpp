@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "autograd/ops/elementwise.h"
+#include "autograd/ops/reshape.h"
 #include "tests/nn/expect.h"
 
 using namespace fovea;
@@ -31,23 +32,25 @@ struct Calls {
 };
 
 /// a·b by hand, so that a test sees when its gradient is asked for and which parts of it.
+constexpr OpInfo counted_info{.name = "counted"};
 Var counted(Calls& calls, const Var& a, const Var& b) {
   Tensor y = multiply(a.value(), b.value()).value();
-  return record("counted", std::move(y), {a, b},
-                [&calls, a = a.value(), b = b.value()](const Tensor& dy, Needs needs) -> Grads {
+  return record(counted_info, std::move(y), {a, b}, {a.value(), b.value()},
+                [&calls](const Tensor& dy, Needs needs, Kept kept) -> Grads {
                   ++calls.count;
                   calls.needed.push_back({needs[0], needs[1]});
                   Grads d(2);
-                  if (needs[0]) d[0] = multiply(dy, b).value();
-                  if (needs[1]) d[1] = multiply(dy, a).value();
+                  if (needs[0]) d[0] = multiply(dy, kept[1]).value();
+                  if (needs[1]) d[1] = multiply(dy, kept[0]).value();
                   return d;
                 });
 }
 
 /// x + 1 and 3·x from one record.
+constexpr OpInfo plus_and_triple_info{.name = "plus_and_triple"};
 std::vector<Var> plus_and_triple(const Var& x, std::vector<bool>* reached = nullptr) {
   std::vector<Tensor> ys{affine(x.value(), 1, 1).value(), affine(x.value(), 3, 0).value()};
-  return record("plus_and_triple", std::move(ys), {x}, [reached](const Grads& dys, Needs) -> Grads {
+  return record(plus_and_triple_info, ys, {x}, {}, [reached](const Grads& dys, Needs, Kept) -> Grads {
     if (reached != nullptr) *reached = {dys[0].defined(), dys[1].defined()};
     Tensor dx;
     if (dys[0].defined()) dx = dys[0];
@@ -277,27 +280,29 @@ TEST_CASE("backward frees what the records held, and a tape what is left") {
   CHECK(on.live_bytes() == before);
 }
 
-TEST_CASE("a closure goes as soon as backward has passed it") {
+TEST_CASE("what a record keeps goes as soon as backward has passed it") {
+  static constexpr OpInfo kWatcher{.name = "watcher"}, kHolder{.name = "holder"};
   const Machine on;
   Tape tape;
-  const auto held = std::make_shared<int>(0);
-  const std::weak_ptr<int> later = held;
-  bool later_alive = true;
-  auto make = [&, mine = held](const Var& x) {
-    return record("holder", x.value(), {x}, [mine](const Tensor& dy, Needs) -> Grads { return {dy}; });
-  };
   const Var x = tape.leaf(on.scalar(1));
-  const Var first = record("watcher", x.value(), {x}, [&](const Tensor& dy, Needs) -> Grads {
-    later_alive = later.use_count() > 2;  // held and make's copy stay
-    return {dy};
-  });
-  const Var loss = make(first);
-  CHECK(later.use_count() == 3);
+  std::size_t passed = 0;
+  const Arena* arena = &on.device.arena();
+  const Var first =
+      record(kWatcher, x.value(), {x}, {}, [&passed, arena](const Tensor& dy, Needs, Kept) -> Grads {
+        passed = arena->stats().live_bytes;
+        return {dy};
+      });
+  const std::size_t before = on.live_bytes();
+  const Var loss = record(kHolder, on.scalar(2), {first}, {on(Floats(1000))},
+                          [](const Tensor& dy, Needs, Kept) -> Grads { return {dy}; });
+  CHECK(on.live_bytes() >= before + 4000);
   tape.backward(loss);
-  CHECK_FALSE(later_alive);
-  CHECK(later.use_count() == 2);
-  (void)make(on.scalar(1));  // nothing to record: dropped at once
-  CHECK(later.use_count() == 2);
+  CHECK(passed < before + 4000);
+  const std::size_t after = on.live_bytes();
+  (void)record(
+      kHolder, on.scalar(2), {on.scalar(1)}, {on(Floats(1000))},
+      [](const Tensor& dy, Needs, Kept) -> Grads { return {dy}; });  // nothing to record: dropped at once
+  CHECK(on.live_bytes() == after);
 }
 
 TEST_CASE("what a tape refuses") {
@@ -318,15 +323,16 @@ TEST_CASE("what a tape refuses") {
   const Tape::Root wrong{square(x), on({1, 2, 3})};
   CHECK(message([&] { tape.backward(std::span(&wrong, 1)); }) ==
         "backward: the gradient [3] does not have the shape [2] of its input");
-  CHECK(message([&] { (void)record_constant("argmax", on({1}), {x}); }) ==
+  static constexpr OpInfo kArgmax{.name = "argmax"}, kBad{.name = "bad"};
+  CHECK(message([&] { (void)record_constant(kArgmax, on({1}), {x}); }) ==
         "argmax: has no gradient, but its input [2] needs one; detach() it first");
-  CHECK(record_constant("argmax", on({1}), {detach(x)}).tape() == &tape);
-  CHECK(record_constant("argmax", on({1}), {Var(on({1}))}).tape() == nullptr);
+  CHECK(record_constant(kArgmax, on({1}), {detach(x)}).tape() == &tape);
+  CHECK(record_constant(kArgmax, on({1}), {Var(on({1}))}).tape() == nullptr);
   CHECK(message([&] { (void)tape.grad(square(x)); }) == "grad: [2] is not a leaf of this tape");
   CHECK(message([&] { check_dtype("fft", "x", on({1}), DType::f64); }) ==
         "fft: x [1] is f32, expected f64; convert it with to()");
 
-  const Var bad = record("bad", on({1}), {x}, [&](const Tensor& dy, Needs) -> Grads { return {dy}; });
+  const Var bad = record(kBad, on({1}), {x}, {}, [](const Tensor& dy, Needs, Kept) -> Grads { return {dy}; });
   CHECK(message([&] { tape.backward(bad); }) ==
         "bad: the gradient [1] does not have the shape [2] of its input");
 }
@@ -343,6 +349,81 @@ TEST_CASE("a tape prints its records") {
         "%3 = add(2, -1) -> [2]\n"
         "%4 = sum(3) -> []\n"
         "%5 = plus_and_triple(1) -> [2], [2]\n");
+}
+
+TEST_CASE(
+    "a record says what it keeps, whose memory that is, which module asked, and where its rule stands") {
+  const Machine on;
+  Tape tape;
+  Tensor grad;
+  const Tensor data = on({1, 2, 3, 4});
+  const Var x = tape.input(data);
+  Var w, h, loss;
+  {
+    const Tape::Scope scope(&tape, "layer");
+    w = tape.leaf(on({1, 2, 3, 4}), &grad, "weight");
+    h = x * w;
+  }
+  {
+    const Tape::Scope without_tape(nullptr, "nothing");
+    const Var view = reshape(h, {2, 2});
+    loss = sum(square(view));
+  }
+  CHECK(tape.is_leaf(w.id()));
+  CHECK_FALSE(tape.is_leaf(h.id()));
+  CHECK(tape.leaf_name(w.id()) == "layer.weight");
+  CHECK(tape.leaf_name(tape.leaf(on({1}), nullptr, "alone").id()) == "alone");
+  CHECK(tape.leaf_name(tape.leaf(on({1})).id()).empty());
+
+  const auto records = tape.records();
+  const Tape::Record &product = records[0], &view = records[1], &squares = records[2];
+  CHECK(product.info == &multiply_info);
+  CHECK(product.module == "layer");
+  CHECK(product.where.str().starts_with("autograd/ops/elementwise.h:"));
+  CHECK(product.inputs[0].id == -1);
+  CHECK(product.inputs[1].id == w.id());
+  CHECK(product.inputs[1].shape == Shape{4});
+  CHECK(product.memory == std::vector<int>{Tape::kOutside, w.id()});
+  CHECK(product.kept[0].shares_memory_with(data));
+  CHECK(view.module.empty());
+  CHECK(view.kept.empty());
+  CHECK(squares.memory == std::vector<int>{h.id()});  // through the view
+  CHECK((Where{"/home/me/ops/mine.h", 7}).str() == "/home/me/ops/mine.h:7");
+}
+
+TEST_CASE("an observer is told of each op, recorded or not, and of each gradient") {
+  struct Log final : TapeObserver {
+    std::string text;
+    void computed(const OpInfo& info, const std::string& module, std::span<const Var> inputs,
+                  std::span<const Var> results) override {
+      text +=
+          fmt::format("{}{}({}){} ", module, info.name, inputs.size(), results[0].needs_grad() ? "" : "!");
+    }
+    void backward_begins(const Tape::Record& entry, const Grads& dys) override {
+      text += fmt::format("<{}{} ", entry.info->name, dys.size());
+    }
+    void backward_ends(const Tape::Record&, const Grads& dxs) override {
+      for (const Tensor& dx : dxs) text += dx.defined() ? "+" : "-";
+      text += "> ";
+    }
+  };
+  const Machine on;
+  Log log;
+  Tape tape({}, &log);
+  const Var x = tape.leaf(on({1, 2}));
+  {
+    const Tape::Scope scope(&tape, "m.");
+    (void)square(tape.input(on({1})));
+  }
+  const Var unused = exp(x), loss = sum(x * on({3, 4}));
+  tape.backward(loss);
+  CHECK(log.text == "m.square(1)! exp(1) multiply(2) sum(1) <sum1 +> <multiply1 +-> ");
+  CHECK(unused.needs_grad());
+
+  TapeObserver silent;  // may look at nothing
+  Tape second({}, &silent);
+  second.backward(sum(second.leaf(on({1}))));
+  CHECK(second.size() == 0);
 }
 
 TEST_CASE("random keys come from seed, step and stream") {
