@@ -20,9 +20,8 @@ struct GradCheck {
 /// `directions` random directions per input.
 ///
 /// f         makes a single-element Var of its inputs; called once, and 2·directions times per input
-/// inputs    f64 where f's ops allow it: then 1e-6 is a fair tolerance. In f32 the difference itself carries
-/// an
-///           error of about 1e-3, which is why the op table compares with a double reference instead
+/// inputs    f64 where f's ops allow it: then 1e-6 is a fair tolerance. In f32 the difference itself
+///           carries an error of about 1e-3, which is why the op table compares with a double reference instead
 /// step      length of the move along a unit direction
 /// throws    ShapeError if f's result is not a single element
 GradCheck grad_check(const std::function<Var(std::span<const Var>)>& f, std::span<const Tensor> inputs,

@@ -8,7 +8,7 @@ namespace fovea::nn {
 
 /// y = f(x), element by element, for a function of kernels/function.h.
 ///
-/// x, returns  [..] f32 or f64
+/// x, returns  [...] f32 or f64
 template <Function f>
 class Activation final : public Module {
  public:

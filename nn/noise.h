@@ -9,7 +9,7 @@ namespace fovea::nn {
 /// The numbers come from (seed and step of the tape, path of this module, element): the same values on every
 /// device. A module that is applied twice within a step adds the same noise twice: use two modules.
 ///
-/// x, returns  [..] f32
+/// x, returns  [...] f32
 /// throws      ValueError in training if x is not on a tape, which is where seed and step are kept
 class GaussianNoise final : public Module {
  public:

@@ -30,8 +30,8 @@ class Device {
   static Device cpu(CpuOptions options);
   static Device cpu() { return cpu({}); }
   static Device simt(simt::Order order = simt::Order::forward);
-  /// throws DeviceError if the build has no CUDA or the machine no such GPU; the text says which and what to
-  /// do
+  /// throws DeviceError if the build has no CUDA or the machine no such GPU; the text says which and what
+  /// to do
   static Device cuda(int index = 0);
 
   /// "cpu", "simt", "cuda", "cuda:1"; throws ValueError on anything else, DeviceError as cuda() does

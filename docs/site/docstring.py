@@ -19,6 +19,7 @@ _SECTION = re.compile(rf"({'|'.join(SECTIONS)})( +)(\S.*)$")
 class Docstring:
     blocks: list = field(default_factory=list)   # ("text" or "pre", lines joined)
     fields: list = field(default_factory=list)   # (name, text)
+    broken: list = field(default_factory=list)   # lines that follow a field at the margin, as if it went on there
 
     def get(self, name):
         return next((text for n, text in self.fields if n == name), None)
@@ -48,10 +49,14 @@ def parse(doc):
         match = _FIELD.match(line) or _SECTION.match(line)
         if match and not (paragraph and match[1] not in SECTIONS and len(match[2]) < 2):
             flush()
-            text = [match[3]]
-            # What follows with an indent goes on; so does a line that clang-format has broken off at the margin.
-            while at + 1 < len(lines) and (nxt := lines[at + 1]) and nxt.startswith(" "):
-                text.append(nxt.strip())
+            text, sentence = [match[3]], len(match[2]) == 1  # "throws ShapeError if …", running on at the margin
+            while at + 1 < len(lines) and (more := lines[at + 1]):
+                is_field = _FIELD.match(more) or _SECTION.match(more)
+                if not more.startswith(" ") and (is_field or not sentence):
+                    if not is_field:
+                        result.broken.append(more)
+                    break
+                text.append(more.strip())
                 at += 1
             result.fields.append((match[1], " ".join(text)))
         elif not line.strip():

@@ -54,6 +54,11 @@ def check(path, declaration, warn):
     """A docstring's lines name parameters that exist."""
     if declaration.doc:
         parsed = docstring.parse(declaration.doc)
+        for line in parsed.broken:
+            warn(f"{path}:{declaration.line}: the docstring of {declaration.name} goes on without an indent: {line}")
+        for word, instead in (("float32", "f32"), ("float64", "f64"), ("[..]", "[...]")):
+            if word in declaration.doc:
+                warn(f"{path}:{declaration.line}: the docstring of {declaration.name} says {word} where we write {instead}")
         known = set(docstring.SECTIONS)
         if declaration.kind == "function":
             for signature in (declaration, *declaration.also):

@@ -31,8 +31,7 @@ struct PhotographSplit {
 /// The JPEG and PNG files of a folder, sorted by name; each fourth is for the test. From the packaged twelve
 /// the test takes FreshFlower, RainDrops and YellowFlower. The rule was fixed before any score was looked at.
 /// throws PhotographError if the folder is missing (naming the package if it is the packaged one) or has
-/// fewer
-///        than four pictures
+///        fewer than four pictures
 PhotographSplit split_photographs(const std::filesystem::path& folder);
 
 /// Reads a JPEG or PNG file (told apart by its first bytes) as luminance in linear light: sRGB decoded,
