@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds the documentation: build.py PROGRAM OUT
 
-PROGRAM is `fovea`, which knows the facts about its ops. A docstring that lacks a part or explains what is not there, a
-link that leads nowhere, a header that cannot be read: each is an error, printed, and the exit code is 1.
+PROGRAM is `fovea`, which knows the facts about its ops. A docstring that lacks a part or explains what is not there,
+a link that leads nowhere, a header that cannot be read: each is an error, printed, and the exit code is 1.
 """
 import html.parser
 import importlib.util

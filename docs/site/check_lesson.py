@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a lesson: check_lesson.py SOURCE PROGRAM ANSWERS    prints what the page says; exercises are refused, then solved
-                   check_lesson.py SOURCE PROGRAM --gdb      its debugger sessions show the lines that the page shows
+"""Runs a lesson.
+
+check_lesson.py SOURCE PROGRAM ANSWERS   it prints what its page says; exercises are refused, with their answers solved
+check_lesson.py SOURCE PROGRAM --gdb     its debugger sessions show the lines that the page shows
+
 Exit codes: 0 right, 1 wrong, 77 skipped (no gdb, or it may not trace).
 """
 import os
@@ -51,8 +54,8 @@ def check_gdb(markdown, program):
         command = [gdb, "-q", "-nx", "--batch", "-ex", "set width 0", "-ex", "set confirm off"]
         for number, step in enumerate(session):
             command += ["-ex", f"echo \\n@@{number}\\n", "-ex", step.command]
-        result = subprocess.run(command + [program], capture_output=True, encoding="utf-8", timeout=100, env=environment,
-                                stdin=subprocess.DEVNULL)
+        result = subprocess.run(command + [program], capture_output=True, encoding="utf-8", timeout=100,
+                                env=environment, stdin=subprocess.DEVNULL)
         said = result.stdout + result.stderr
         if re.search(r"ptrace: |Could not trace|Cannot create process", said):
             print("skipped: gdb may not trace a process here\n" + said)

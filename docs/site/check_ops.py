@@ -13,7 +13,8 @@ import repository
 def table_below(markdown, heading):
     """Rows of the first table below a heading, as lists of cells."""
     section = markdown.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line.startswith("|")]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return rows[2:]
 
 

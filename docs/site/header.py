@@ -19,6 +19,11 @@ class Declaration:
     also: list = field(default_factory=list)  # overloads that follow at once and share the comment
 
 
+TOKEN = re.compile(r'//[^\n]*|/\*.*?\*/|R"(\w*)\(.*?\)\1"|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])\'', re.S)
+SCOPE = re.compile(r"\s*(?:template\s*<.*>\s*)?(?:inline\s+)?(namespace|class|struct|enum|union)\b", re.S)
+NAME = re.compile(r".*?(\w+)(?:<[^>]*>)?\s*(?:\[[^\]]*\])*\s*(?:[={].*)?$")
+
+
 class HeaderError(Exception):
     pass
 
@@ -48,8 +53,7 @@ class Reader:
 
     def skip_token(self):
         """Past one character, string or comment; returns what counts as code."""
-        match = re.compile(r'//[^\n]*|/\*.*?\*/|R"(\w*)\(.*?\)\1"|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])\'', re.S).match(
-            self.text, self.at)
+        match = TOKEN.match(self.text, self.at)
         token = match[0] if match else self.text[self.at]
         self.at += len(token)
         return "" if token.startswith(("//", "/*")) else token
@@ -73,7 +77,7 @@ class Reader:
                 self.at += 1
                 return text, ";"
             if char == "{" and depth == 0:
-                scope = re.match(r"\s*(?:template\s*<.*>\s*)?(?:inline\s+)?(namespace|class|struct|enum|union)\b", text, re.S)
+                scope = SCOPE.match(text)
                 in_initialisers = re.search(r"\)\s*(?:noexcept\s*)?:\s", text) and re.search(r"\w$", text)
                 initialises = not scope and (re.search(r"=\s*(?:[\w:<>]+)?$", text) or (
                     re.search(r"[\w>\]]$", text) and "(" not in text) or in_initialisers)
@@ -123,7 +127,8 @@ class Reader:
                     whole = whole[:-1] + self.rest_of_line()
                 macro = re.match(r"#define (\w+(?:\([^)]*\))?)", line)
                 if macro and doc:
-                    found.append(Declaration("macro", macro[1].split("(")[0], f"#define {macro[1]}", line_number, doc))
+                    name = macro[1].split("(")[0]
+                    found.append(Declaration("macro", name, f"#define {macro[1]}", line_number, doc))
                     doc = ""
                 continue
             if self.text[self.at] == "}":
@@ -152,7 +157,7 @@ class Reader:
     def declared(self, text, end, number, doc, hidden, in_class):
         flat = re.sub(r"\s+", " ", text).strip()
         flat = re.sub(r"([(<]) ", r"\1", flat)
-        bare = re.sub(r"^template ?<.*?> (?=class|struct|requires|\w)", "", flat) if flat.startswith("template") else flat
+        bare = re.sub(r"^template ?<.*?> (?=class|struct|requires|\w)", "", flat)
         if flat.startswith("namespace") or flat.startswith("inline namespace"):
             name = flat.split()[-1] if len(flat.split()) > 1 else ""
             self.at += 1
@@ -173,7 +178,9 @@ class Reader:
             self.at -= 0
             self.skip_block()
             flat = self.without_initialisers(flat)
-        if re.match(r"(friend|using namespace|static_assert|extern template)\b", flat) or "= delete" in flat or (kind and end == ";"):
+        if re.match(r"(friend|using namespace|static_assert|extern template)\b", flat) or "= delete" in flat:
+            return None
+        if kind and end == ";":
             return None
         if flat.startswith("using") and "=" not in flat:
             return None
@@ -188,14 +195,15 @@ class Reader:
         pointer = re.match(r".*\(\*(\w+)\)\(", bare)
         if pointer and not re.search(r"\w\([^*]", bare[:pointer.start(1)]):
             return Declaration("value", pointer[1], flat, number, doc)
-        call = re.search(r"(operator ?(?:\(\)|[^\s(\w]+|[\w ]+)|~?\w+)\(", re.sub(r"alignas\([^)]*\)|<[^<>]*\([^<>]*\)>", "", bare))
+        plain = re.sub(r"alignas\([^)]*\)|<[^<>]*\([^<>]*\)>", "", bare)
+        call = re.search(r"(operator ?(?:\(\)|[^\s(\w]+|[\w ]+)|~?\w+)\(", plain)
         assigned = re.search(r"(?<![=!<>])=(?!=)", bare)
         if call and not (assigned and assigned.start() < call.start() and "operator" not in call[1]):
             flat = re.sub(r" = default$", "", flat)
             if call[1].startswith("~"):
                 return None
             return Declaration("function", call[1], flat, number, doc)
-        name = re.match(r".*?(\w+)(?:<[^>]*>)?\s*(?:\[[^\]]*\])*\s*(?:[={].*)?$", re.sub(r"[={].*", "", flat, flags=re.S))
+        name = NAME.match(re.sub(r"[={].*", "", flat, flags=re.S))
         if not name:
             self.fail(f"not understood: {flat[:80]}")
         return Declaration("value", name[1], flat, number, doc)

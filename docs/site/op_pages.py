@@ -28,8 +28,8 @@ class OpPages:
 
     def formula(self, op, text, block=True):
         tag, style = ("div", "formula") if block else ("span", "inline-formula")
-        body = "<br>".join(highlight.formula(line.strip(), self.names(op)) for line in text.split("; ")) if block else \
-            highlight.formula(text, self.names(op))
+        lines = text.split("; ") if block else [text]
+        body = "<br>".join(highlight.formula(line.strip(), self.names(op)) for line in lines)
         return f'<{tag} class="{style}">{body}</{tag}>'
 
     def link(self, page, path, line=1):
@@ -42,7 +42,8 @@ class OpPages:
         facts = op.facts
         out = [f"<h1><code>{op.name}</code></h1>",
                f'<p class="lead">{reference.inline(op.summary(), types)}</p>', self.formula(op, op.get("formula"))]
-        code = "".join(f"<span class=sig>{highlight.code(self.references.shown(s), 'cpp')}</span>" for s in op.signatures)
+        code = "".join(f"<span class=sig>{highlight.code(self.references.shown(s), 'cpp')}</span>"
+                       for s in op.signatures)
         out.append(f'<pre class="code signature"><code>{code}</code></pre>')
         for kind, text in op.docs[0].blocks[1:]:
             out.append(f"<p>{reference.inline(text, types)}</p>" if kind == "text" else
@@ -63,8 +64,9 @@ class OpPages:
 
         out.append('<h2 id="facts">Facts</h2><dl class="fields facts">')
         shapes = facts["signature"].replace("->", "→").replace("] ", "], ").replace("]? ", "]?, ").replace(", →", " →")
-        plain = [("element types", ", ".join(words(facts["dtypes"]))), ("devices", ", ".join(words(facts["devices"]))),
-                 ("deterministic", "yes: same input, device and build give the same bits" if facts["deterministic"] else "no"),
+        same_bits = "yes: same input, device and build give the same bits" if facts["deterministic"] else "no"
+        plain = [("element types", ", ".join(words(facts["dtypes"]))),
+                 ("devices", ", ".join(words(facts["devices"]))), ("deterministic", same_bits),
                  ("kept for backward", ", ".join(words(facts["keeps"])) if facts.get("keeps") else "nothing")]
         formulas = [("shapes", shapes), ("operations forward", facts["flops"]),
                     ("operations backward", facts.get("gradient_flops")), ("bytes moved forward", facts["bytes"])]
@@ -73,9 +75,9 @@ class OpPages:
                 out.append(f"<dt class=section>{name}</dt><dd>{self.formula(op, str(value), block=False)}</dd>")
         out += [f"<dt class=section>{name}</dt><dd>{html.escape(value, quote=False)}</dd>" for name, value in plain]
         notation = self.site.href(page, "docs/NOTATION.html")
-        out.append(f'</dl><p class="note">Letters: <a href="{notation}">Notation</a>. An operation is one multiplication or '
-                   "addition; an operand's own name counts 1 if it is given, its gradient's name 1 if that is asked for. "
-                   "Bytes are the least that must move, each tensor once.</p>")
+        out.append(f'</dl><p class="note">Letters: <a href="{notation}">Notation</a>. An operation is one '
+                   "multiplication or addition; an operand's own name counts 1 if it is given, its gradient's name 1 "
+                   "if that is asked for. Bytes are the least that must move, each tensor once.</p>")
         if op.get("order"):
             there = self.site.href(page, "docs/DETERMINISM.html")
             out.append(f'<p><b>Order.</b> {reference.inline(op.get("order"), types)} '
@@ -99,18 +101,20 @@ class OpPages:
         for op in self.ops:
             self.write(op)
         page = "ops/index.html"
-        body = [f"<h1>Ops</h1><p>All {len(self.ops)} differentiable operations, from their pages in <code>autograd/ops</code> "
-                "and what the program says of them (<code>fovea ops</code>).</p>"]
+        body = [f"<h1>Ops</h1><p>All {len(self.ops)} differentiable operations, from their pages in "
+                "<code>autograd/ops</code> and what the program says of them (<code>fovea ops</code>).</p>"]
         groups = {}
         for op in self.ops:
             groups.setdefault(op.page, []).append(op)
         for path, members in groups.items():
-            body.append(f'<h2 id="{path}">{self.link(page, path)}</h2><div class="table"><table class="ops"><tr><th>op</th><th>formula'
-                        "</th><th>element types</th><th>gradient</th><th>kept</th></tr>")
+            body.append(f'<h2 id="{path}">{self.link(page, path)}</h2><div class="table"><table class="ops"><tr>'
+                        "<th>op</th><th>formula</th><th>element types</th><th>gradient</th><th>kept</th></tr>")
             for op in members:
-                body.append(
-                    f'<tr><td><a href="{self.site.href(page, f"ops/{op.name}.html")}"><code>{op.name}</code></a></td>'
-                    f"<td>{self.formula(op, op.get('formula'), block=False)}</td><td>{', '.join(words(op.facts['dtypes']))}</td>"
-                    f"<td>{'yes' if op.facts.get('gradient') else 'no'}</td><td>{op.facts.get('keeps') or 'nothing'}</td></tr>")
+                there = self.site.href(page, f"ops/{op.name}.html")
+                cells = [f'<a href="{there}"><code>{op.name}</code></a>',
+                         self.formula(op, op.get("formula"), block=False), ", ".join(words(op.facts["dtypes"])),
+                         "yes" if op.facts.get("gradient") else "no",
+                         ", ".join(words(op.facts["keeps"])) if op.facts.get("keeps") else "nothing"]
+                body.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
             body.append("</table></div>")
         self.site.write(page, "Ops", "\n".join(body))

@@ -61,8 +61,8 @@ def places_of(op, names):
     own = f"kernels/ops/{stem}.h"
     contract = own if own in names else (includes or ["kernels/ops/copy.h"])[0]
     kernel = Path(contract).stem
-    found = [("contract", contract, 1), ("CPU", f"kernels/cpu/{kernel}.cpp", 1), ("CUDA", f"kernels/cuda/{kernel}.cu", 1),
-             ("page", op.page, op.line)]
+    found = [("contract", contract, 1), ("CPU", f"kernels/cpu/{kernel}.cpp", 1),
+             ("CUDA", f"kernels/cuda/{kernel}.cu", 1), ("page", op.page, op.line)]
     for row in sorted(n for n in names if n.startswith("tests/ops/") and n.endswith(".cpp")):
         if re.search(rf'TEST_CASE\("{op.name}"|\b{op.name}_info\b', repository.read(row)):
             found.append(("test row", row, line_of(row, rf'TEST_CASE\("{op.name}"|\b{op.name}_info\b')))

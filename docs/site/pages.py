@@ -72,7 +72,7 @@ class Site:
     def navigation(self):
         markdown = [f for f in self.files if f.endswith(".md")]
         guide = [f for f in GUIDE if f in self.known]
-        guide += [f for f in markdown if re.match(r"docs/[A-Z]\w*\.md$", f) and f not in guide and f != "docs/README.md"]
+        guide += [f for f in markdown if re.match(r"docs/(?!README)[A-Z]\w*\.md$", f) and f not in guide]
         guide += [f for f in ("CONTRIBUTING.md", "CHANGELOG.md") if f in self.known]
         lessons = [f for f in self.files if is_lesson(f)]
         decisions = [f for f in markdown if f.startswith("docs/decisions/")]
@@ -149,7 +149,7 @@ class Site:
         body = re.sub(r"(?<!<pre>)<code>([^<\s]+)</code>", lambda m: self.code_link(path, address, m), body)
         body = re.sub(r"<table>.*?</table>", lambda m: f'<div class="table">{m[0]}</div>', body, flags=re.S)
         body = re.sub(r'<(h[23]) id="([^"]+)">(.*?)</\1>', lambda m: (
-            f'<{m[1]} id="{m[2]}">{m[3]}<a class="anchor" href="#{m[2]}" aria-label="Link to this heading">#</a></{m[1]}>'),
+            f'<{m[1]} id="{m[2]}">{m[3]}<a class="anchor" href="#{m[2]}" aria-label="Link here">#</a></{m[1]}>'),
             body)
         return body
 

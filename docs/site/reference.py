@@ -15,7 +15,7 @@ def headers(names):
     """Headers that other rooms may use."""
     found = []
     for name in names:
-        if re.match(r"kernels/(?:[^/]+|ops/[^/]+|cpu/pool|simt/grid)(?:\.h|(?<=\.h))$", name) and name.endswith(".h"):
+        if re.match(r"kernels/(?:[^/]+|ops/[^/]+|cpu/pool|simt/grid)\.h$", name):
             found.append(name)
         elif name.endswith(".h") and name.split("/")[0] in ("tensor", "autograd", "nn", "models"):
             found.append(name)
@@ -31,7 +31,8 @@ def inline(text, types=None, here=""):
             continue
         piece = html.escape(piece, quote=False)
         if types:
-            piece = re.sub(r"\b(?:[A-Z][a-z]*){2,}\b(?!::)|\b(?:Var|Tensor|Tape)\b", lambda m: types(m[0]) if m[0] != here else m[0], piece)
+            piece = re.sub(r"\b(?:[A-Z][a-z]*){2,}\b(?!::)|\b(?:Var|Tensor|Tape)\b",
+                           lambda m: types(m[0]) if m[0] != here else m[0], piece)
         out.append(piece)
     return "".join(out)
 
@@ -53,28 +54,26 @@ def render(doc, types=None, here="", skip=()):
 def check(path, declaration, warn):
     """A docstring's lines name parameters that exist."""
     if declaration.doc:
-        parsed = docstring.parse(declaration.doc)
+        parsed, where = docstring.parse(declaration.doc), f"{path}:{declaration.line}: the docstring of {declaration.name}"
         for line in parsed.broken:
-            warn(f"{path}:{declaration.line}: the docstring of {declaration.name} goes on without an indent: {line}")
+            warn(f"{where} goes on without an indent: {line}")
         for word, instead in (("float32", "f32"), ("float64", "f64"), ("[..]", "[...]")):
             if word in declaration.doc:
-                warn(f"{path}:{declaration.line}: the docstring of {declaration.name} says {word} where we write {instead}")
+                warn(f"{where} says {word} where we write {instead}")
         known = set(docstring.SECTIONS)
         if declaration.kind == "function":
             for signature in (declaration, *declaration.also):
                 known |= set(docstring.parameters(signature.signature))
         else:
-            known |= {n for m in declaration.members
-                      for n in re.findall(r"\w+", m.signature)} | {f"{m.name}()" for m in declaration.members} | {"what()"}
-            known |= set(TYPE_SECTIONS)
+            known |= {n for m in declaration.members for n in re.findall(r"\w+", m.signature)}
+            known |= {f"{m.name}()" for m in declaration.members} | {"what()", *TYPE_SECTIONS}
             for member in declaration.members:
                 if member.kind == "function":
                     known |= set(docstring.parameters(member.signature))
         for names, _ in parsed.fields:
             for name in names.split(", "):
                 if name not in known:
-                    warn(f"{path}:{declaration.line}: the docstring of {declaration.name} explains {name}, "
-                         "which it does not have")
+                    warn(f"{where} explains {name}, which it does not have")
     for member in declaration.members:
         check(path, member, warn)
 
@@ -143,13 +142,16 @@ class Reference:
             first = docstring.parse(about or next((d.doc for d in shown if d.doc), "")).summary()
             rooms.setdefault("/".join(path.split("/")[:-1]), []).append((path, first.split(". ")[0].rstrip(".:")))
             self.site.index.append((path, "header", page))
-        body = ["<h1>Headers</h1><p>What a room offers to the rooms above it, from the comments in its headers. How these "
-                f'comments are written: <a href="{self.site.href("api/index.html", "docs/NOTATION.html")}">Notation</a>.</p>']
+        notation = self.site.href("api/index.html", "docs/NOTATION.html")
+        body = ["<h1>Headers</h1><p>What a room offers to the rooms above it, from the comments in its headers. "
+                f'How these comments are written: <a href="{notation}">Notation</a>.</p>']
         order = ["tensor", "autograd", "autograd/ops", "nn", "nn/optim", "nn/data", "nn/metrics"]
         for room in order + sorted(r for r in rooms if r not in order):
             if room in rooms:
                 body.append(f'<h2 id="{room}"><code>{room}/</code></h2><div class="table"><table>')
-                body += [f'<tr><td><a href="{self.site.href("api/index.html", f"api/{p}.html")}"><code>{p.split("/")[-1]}'
-                         f"</code></a></td><td>{inline(text)}</td></tr>" for p, text in rooms[room]]
+                for p, text in rooms[room]:
+                    there = self.site.href("api/index.html", f"api/{p}.html")
+                    body.append(f'<tr><td><a href="{there}"><code>{p.split("/")[-1]}</code></a></td>'
+                                f"<td>{inline(text)}</td></tr>")
                 body.append("</table></div>")
         self.site.write("api/index.html", "Headers", "\n".join(body))

@@ -74,8 +74,8 @@ class Links(unittest.TestCase):
             return [*check_links.wrong_links(sorted(files)), *check_links.wrong_paths(sorted(files))]
 
     def test_right_links_pass(self):
-        self.assertEqual(self.wrong("# R\n[a](docs/A.md) [b](docs/A.md#one-thing-1) [c](docs/) [d](https://x.y/z) [e](#r)\n"
-                                    "`nn/linear.h` and kernels/ops/X.h\n```\n[no](link.md)\n```\n"), [])
+        self.assertEqual(self.wrong("# R\n[a](docs/A.md) [b](docs/A.md#one-thing-1) [c](docs/) [d](https://x.y)\n"
+                                    "[e](#r) `nn/linear.h` and kernels/ops/X.h\n```\n[no](link.md)\n```\n"), [])
 
     def test_a_missing_file_is_named(self):
         self.assertIn("README.md:1: link to B.md", self.wrong("[a](B.md)")[0])
@@ -94,12 +94,14 @@ class Commands(unittest.TestCase):
         return [why for _, command in check_commands.commands(text) for why in programs.wrong(command)]
 
     def test_known_ones_pass(self):
-        self.assertEqual(self.wrong("```sh\n./run test --all  # x\n./run fovea train ln --seed 3\n```\n`fovea train --seed 1`"), [])
+        self.assertEqual(self.wrong("```sh\n./run test --all  # x\n./run fovea train ln --seed 3\n```\n"
+                                    "`fovea train --seed 1`"), [])
 
     def test_unknown_ones_are_named(self):
         self.assertEqual(self.wrong("`./run tset`"), ["./run has no command 'tset'"])
         self.assertEqual(self.wrong("`./run fovea trian ln`"), ["fovea has no subcommand 'trian'"])
-        self.assertEqual(self.wrong("```sh\n./run test && fovea train ln --sede 1\n```"), ["fovea train has no option --sede"])
+        self.assertEqual(self.wrong("```sh\n./run test && fovea train ln --sede 1\n```"),
+                         ["fovea train has no option --sede"])
 
 
 class Lessons(unittest.TestCase):
@@ -123,7 +125,8 @@ class Headers(unittest.TestCase):
         add, box, kind, fill = found
         self.assertEqual([d.signature for d in (add, *add.also)],
                          ["inline float add(float a, float b)", "inline double add(double a, double b)"])
-        self.assertEqual([(m.name, m.doc) for m in box.members], [("Box", ""), ("size", ""), ("content", "what it holds")])
+        self.assertEqual([(m.name, m.doc) for m in box.members],
+                         [("Box", ""), ("size", ""), ("content", "what it holds")])
         self.assertEqual(box.members[0].signature, "explicit Box(int size)")
         self.assertEqual([m.name for m in kind.members], ["round", "square"])
         self.assertEqual(fill.signature, "void fill(Queue& queue, std::int64_t count, float* y)")
@@ -162,8 +165,9 @@ class Ops(unittest.TestCase):
         for part in ("formula", "returns", "keeps", "throws", "source"):
             without = "\n".join(line for line in self.WHOLE.split("\n") if not line.startswith(part))
             self.assertEqual(self.missing(without), [f"the docstring has no line `{part}`"])
-        self.assertEqual(self.missing(self.WHOLE.replace("x        [...] f32\n", "")), ["the docstring does not explain `x`"])
-        self.assertEqual(self.missing(self.WHOLE.replace("x        [...] f32", "x        f32")), ["the line `x` gives no shape"])
+        without_x = self.WHOLE.replace("x        [...] f32\n", "")
+        self.assertEqual(self.missing(without_x), ["the docstring does not explain `x`"])
+        self.assertEqual(self.missing(self.WHOLE.replace("[...] f32", "f32")), ["the line `x` gives no shape"])
         self.assertEqual(self.missing(self.WHOLE, {**self.FACTS, "flops": ""}), ["its OpInfo has no flops"])
 
     def test_determinism(self):
@@ -173,7 +177,8 @@ class Ops(unittest.TestCase):
             wrong = lambda known: list(check_ops.wrong_determinism(known))
             self.assertEqual(wrong({"add": {"deterministic": True}}), [])
             self.assertIn('missing under "Exceptions"', wrong({"add": {"deterministic": False}})[0])
-            self.assertIn("conv is missing", wrong({"add": {"deterministic": True}, "conv": {"deterministic": True}})[0])
+            both = {"add": {"deterministic": True}, "conv": {"deterministic": True}}
+            self.assertIn("conv is missing", wrong(both)[0])
             self.assertIn("there is no op add", wrong({})[0])
 
     def test_formula(self):
