@@ -179,9 +179,9 @@ void in_the_emulation() {
 //    version;
 // 3. calls `record` with the tensors to keep and a **closure that computes the gradient from dy and them**.
 //
-// In lesson 1 a record held the slope itself. For tensors that would be a matrix of all outputs by all
-// inputs; the closure only ever multiplies by it. The record keeps as little as possible: softplus's slope
-// follows from y, f' = 1 − e⁻ʸ, so it keeps y, which the next op keeps anyway, and lets go of x. The closure
+// In lesson 1 a record held the slope itself. For tensors that would be a matrix of all outputs by all inputs;
+// the closure only ever multiplies by it. The record keeps as little as it can: softplus's slope follows from
+// y, f' = 1 − e⁻ʸ, so it keeps y, which lives on anyway as the next op's input, and lets go of x. The closure
 // itself may hold numbers only, or it does not compile: so the tape can say what it keeps, and for whom.
 
 void on_the_tape(const Device& device) {
@@ -254,12 +254,12 @@ void the_row() {
 
 // ## Exercises
 //
-// **1. Lose an index.** In `kernels/cpu/bias_activation.cpp` change `i / inner % channels` to `i / inner`.
-// Which samples of `tests/ops/bias_activation.cpp` still pass, and why? Run `./run test -R
-// op.bias_activation.cpu`, then put it back.
+// **1. A wrong index.** In `kernels/cpu/bias_activation.cpp` change `i / inner % channels` to `i % channels`. Run
+// `./run test -R op.bias_activation.cpu`: it fails. But some samples of the row still pass, the first among
+// them. Why? Which property must a sample have to notice this mistake? Put the line back.
 //
-// **2. Another function.** Run the row of this lesson for `Function::square`. Step 5 refuses it. Why can that
-// not work with what the record keeps? (The answer is `slope_needs_input` in `kernels/function.h`.)
+// **2. Another function.** Use `Function::square` in the row of this lesson: the op refuses it. Why can it not
+// work with what the record keeps? (See `slope_needs_input` in `kernels/function.h`.)
 //
 // **3. A page of your own.** `weighted_sum(x, w) = Σ x·w` is a new op made of two kernels that exist. The
 // forward half is written. Write the gradient: `dx = dy·w` and `dw = dy·x`, where dy is a single number.
@@ -310,6 +310,8 @@ int exercise(int number) {
 int main(int argc, char** argv) {
   if (argc == 3 && std::strcmp(argv[1], "--exercise") == 0) return exercise(std::atoi(argv[2]));
   formula();
+  std::printf("2. the contract\n");
+  claim(true, "every queue has its overload: the compiler said so");
   on_the_cpu();
   in_the_emulation();
   on_the_tape(Device::cpu());
@@ -326,6 +328,8 @@ int main(int argc, char** argv) {
 //   ok    as written, softplus(-20) is 0
 //   ok    in kernels/function.h it is 100
 //   ok    and 2.06e-9
+// 2. the contract
+//   ok    every queue has its overload: the compiler said so
 // 3. on the CPU
 //   ok    the result is within 12 roundings of the reference
 //   ok    three threads give the bits of one
