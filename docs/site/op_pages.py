@@ -90,7 +90,9 @@ class OpPages:
                 f"<li><code>{html.escape(m, quote=False)}</code></li>" for m in op.messages) + "</ul>")
 
         out.append('<h2 id="places">Its five places</h2><div class="table"><table>')
-        out += [f"<tr><td>{what}</td><td>{self.link(page, path, line)}</td></tr>" for what, path, line in op.places]
+        for what in dict.fromkeys(what for what, _, _ in op.places):
+            links = "<br>".join(self.link(page, path, line) for w, path, line in op.places if w == what)
+            out.append(f"<tr><td>{what}</td><td>{links}</td></tr>")
         out.append("</table></div>")
         out.append(f'<h2 id="source">Source</h2><p>{reference.inline(op.get("source"), types)}</p>')
         self.site.index.append((op.name, "op", page))
