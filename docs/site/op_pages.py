@@ -32,6 +32,12 @@ class OpPages:
         body = "<br>".join(highlight.formula(line.strip(), self.names(op)) for line in lines)
         return f'<{tag} class="{style}">{body}</{tag}>'
 
+    def see(self, op, page, text):
+        """"see add" leads to add's page; what is no op, to the header."""
+        known = {other.name for other in self.ops}
+        where = lambda name: f"ops/{name}.html" if name in known else f"api/{op.page}.html"
+        return re.sub(r"\b([Ss]ee) (\w+)", lambda m: f'{m[1]} <a href="{self.site.href(page, where(m[2]))}">{m[2]}</a>', text)
+
     def link(self, page, path, line=1):
         anchor = f"#L{line}" if line > 1 else ""
         return f'<a href="{self.site.href(page, f"source/{path}.html")}{anchor}"><code>{path}</code></a>'
@@ -41,7 +47,8 @@ class OpPages:
         types = self.references.types(page)
         facts = op.facts
         out = [f"<h1><code>{op.name}</code></h1>",
-               f'<p class="lead">{reference.inline(op.summary(), types)}</p>', self.formula(op, op.get("formula"))]
+               f'<p class="lead">{self.see(op, page, reference.inline(op.summary(), types))}</p>',
+               self.formula(op, op.get("formula"))]
         code = "".join(f"<span class=sig>{highlight.code(self.references.shown(s), 'cpp')}</span>"
                        for s in op.signatures)
         out.append(f'<pre class="code signature"><code>{code}</code></pre>')
@@ -58,8 +65,8 @@ class OpPages:
             out.append(self.formula(op, rule.replace(", d", "; d")))
         elif not rule:
             out.append("<p>None: an input that needs one is refused.</p>")
-        keeps = op.get("keeps") or ""
-        kept = keeps.split(": ")[0] if re.search(r": d", keeps) else keeps
+        own = next((text for doc in op.docs if (text := doc.get("keeps"))), None)
+        kept = re.split(r": (?=d|same)", own)[0] if own else ", ".join(words(facts["keeps"])) or "nothing"
         out.append(f"<p>Between forward and backward the tape keeps {reference.inline(kept, types)}.</p>")
 
         out.append('<h2 id="facts">Facts</h2><dl class="fields facts">')
