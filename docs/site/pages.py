@@ -105,6 +105,7 @@ class Site:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{plain} · Fovea</title>
 <link rel="stylesheet" href="{root}style.css">
+<noscript><style>.side .inner{{display:block}}.menu,.search{{display:none}}</style></noscript>
 </head>
 <body>
 <div class="layout">
