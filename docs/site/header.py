@@ -56,7 +56,10 @@ class Reader:
         match = TOKEN.match(self.text, self.at)
         token = match[0] if match else self.text[self.at]
         self.at += len(token)
-        return "" if token.startswith(("//", "/*")) else token
+        if token.startswith(("//", "/*")):
+            unused = re.fullmatch(r"/\*(\w+)\*/", token)  # the name of a parameter that a body does not use
+            return f" {unused[1]}" if unused else ""
+        return token
 
     def skip_block(self):
         """Past a block; the opening brace is the next character."""
