@@ -52,7 +52,7 @@ fake ctest <<BODY
 [[ ! -e "$sandbox/ctest-fails" ]]
 BODY
 fake python3 <<BODY
-[[ ! -e "$sandbox/coverage-fails" ]]
+[[ ! -e "$sandbox/python3-fails" ]]
 BODY
 # Configuring makes build.ninja, building makes a program that says where it runs and with what.
 fake cmake <<BODY
@@ -73,7 +73,7 @@ chmod +x "$sandbox/program"
 
 everything=(g++ cmake ninja-build ccache git libopenblas-dev libfmt-dev libcli11-dev
   libtomlplusplus-dev nlohmann-json3-dev libboost-context-dev zlib1g-dev libpng-dev libjpeg-dev
-  doctest-dev libbenchmark-dev librandom123-dev python3 gdb mate-backgrounds
+  doctest-dev libbenchmark-dev librandom123-dev python3 python3-markdown gdb mate-backgrounds
   clang-14 llvm-14 libclang-rt-14-dev)
 
 # machine SYSTEM VERSION: a fresh checkout on a machine with everything installed, as root.
@@ -82,7 +82,7 @@ machine() {
   printf '%s\n' "${everything[@]}" | tee "$sandbox/installed" >"$sandbox/known"
   printf '%s\n' clang-format-14 g++-12 >>"$sandbox/known"
   echo 0 >"$sandbox/uid"
-  rm -rf -- "$checkout/build" "$checkout/runs" "$sandbox"/{apt,cmake,ctest,coverage}-fails "$fakes/sudo"
+  rm -rf -- "$checkout/build" "$checkout/runs" "$sandbox"/{apt,cmake,ctest,python3}-fails "$fakes/sudo"
   printf '{}\n' >"$checkout/CMakePresets.json"
   touch -d '1 hour ago' "$checkout/CMakePresets.json"
 }
@@ -127,7 +127,7 @@ requested() { is "$(sed -n 's/^apt-get .*--no-install-recommends //p' "$calls")"
 machine debian 12
 run
 check 'no command is help' is "$status" 0
-for name in test demo fovea doctor coverage format clean; do check "help names $name" says "$out" "  $name "; done
+for name in test demo fovea docs doctor coverage format clean; do check "help names $name" says "$out" "  $name "; done
 run help
 check 'help goes to stdout' says "$out" './run COMMAND'
 run test --help
@@ -228,7 +228,7 @@ rm "$sandbox/ctest-fails"
 run coverage
 check 'coverage: done' is "$status" 0
 check 'coverage: its own preset' called 'ctest --test-dir build/coverage'
-touch "$sandbox/coverage-fails"
+touch "$sandbox/python3-fails"
 run coverage
 check 'coverage: too little is exit 1' is "$status" 1
 check 'coverage: where to look' says "$err" 'build/coverage/coverage/index.html'
@@ -274,6 +274,21 @@ check 'demo: done' is "$status" 0
 check 'demo: its folder is in the checkout' says "$out" "in $checkout: demo --out $checkout/runs/demo"
 run demo --out elsewhere --seed 2
 check 'demo: arguments are handed on' says "$out" 'demo --out elsewhere --seed 2'
+
+# ------------------------------------------------------------------------------------------------- docs
+
+machine debian 12
+remove_packages python3-markdown
+run docs
+check 'docs: done' is "$status" 0
+check 'docs: installs what it needs' requested python3-markdown
+check 'docs: asks the program' called 'python3 docs/site/build.py build/release/fovea build/docs/html'
+touch "$sandbox/python3-fails"
+run docs
+check 'docs: an error in the pages is exit 1' is "$status" 1
+rm "$sandbox/python3-fails"
+run docs --all
+check 'docs: unknown argument is wrong usage' is "$status" 2
 
 # ------------------------------------------------------------------------------------------ clean, lock
 
