@@ -64,19 +64,19 @@ inline Tensor wanted(bool is_wanted, const Shape& shape, const Tensor& like, con
 
 }  // namespace batch_norm_detail
 
-/// Batch normalisation with the statistics of this batch, per channel over N and the S positions that follow:
-/// y = gamma·(x - mean)/√(var + eps) + beta, var biased (Σ(x - mean)²/M, M = N·S).
-/// For statistics per unit flatten x to [N, C·H·W].
+/// Batch normalisation with the statistics of this batch, per channel over N and the S positions that follow;
+/// var is the biased one, Σ(x − mean)²/M with M = N·S. For statistics per unit flatten x to [N, C·H·W].
 ///
-/// x             [N, C, ...] float32, any layout, at least one element
-/// gamma, beta   [C] float32, or Var() for 1 and 0
-/// running_mean, running_var  [C] float32, contiguous, changed in place: r ← (1 - momentum)·r +
-/// momentum·batch,
-///               the batch's variance unbiased here (M - 1; for M = 1 the biased one, 0)
+/// formula       y = gamma·(x − mean)/√(var + eps) + beta
+/// x             [N, C, ...] f32, any layout, at least one element
+/// gamma, beta   [C] f32, or Var() for 1 and 0
+/// running_mean, running_var  [C] f32, contiguous, changed in place: r ← (1 − momentum)·r + momentum·batch,
+///               the batch's variance unbiased here (M − 1; for M = 1 the biased one, 0)
 /// eps           > 0, in units of x²; Deep Retina 1e-3
-/// momentum      0..1, share of the new batch (Keras calls 1 - momentum by that name); Deep Retina 0.01
+/// momentum      0..1, share of the new batch (Keras calls 1 − momentum by that name); Deep Retina 0.01
 /// returns       [N, C, ...] contiguous. With M = 1 or constant input, y = beta
-/// keeps         x, gamma, mean and 1/sd: dx = gamma/sd·(dy - Σdy/M - x̂·Σ(dy·x̂)/M), dgamma = Σdy·x̂, dbeta = Σdy
+/// keeps         x, gamma, mean and 1/sd: dx = gamma/sd·(dy − Σdy/M − x̂·Σ(dy·x̂)/M), dgamma = Σdy·x̂,
+///               dbeta = Σdy
 /// throws        ShapeError, DTypeError, DeviceError, ValueError (undefined or strided running values, eps,
 ///               momentum)
 /// order         deterministic: same input, device and build give the same bits
@@ -119,11 +119,12 @@ inline Var batch_norm_train(const Var& x, const Var& gamma, const Var& beta, con
       });
 }
 
-/// Batch normalisation with stored statistics: y = gamma·(x - running_mean)/√(running_var + eps) + beta.
+/// Batch normalisation with stored statistics.
 ///
-/// x             [N, C, ...] float32, any layout; may be empty
-/// gamma, beta   [C] float32, or Var() for 1 and 0
-/// running_mean, running_var  [C] float32, contiguous; constants, not changed here
+/// formula       y = gamma·(x − running_mean)/√(running_var + eps) + beta
+/// x             [N, C, ...] f32, any layout; may be empty
+/// gamma, beta   [C] f32, or Var() for 1 and 0
+/// running_mean, running_var  [C] f32, contiguous; constants, not changed here
 /// eps           > 0, in units of x²
 /// returns       [N, C, ...] contiguous
 /// keeps         x, gamma and copies of the running values, which a later training step may change in place:

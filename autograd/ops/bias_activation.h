@@ -16,15 +16,17 @@ inline constexpr OpInfo bias_activation_info{.name = "bias_activation",
                                              .gradient_flops = "N·C·S + dbias·N·C·S",
                                              .keeps = "y"};
 
-/// y[n, c, …] = f(x[n, c, …] + bias[c]) in one pass over memory.
+/// Bias and function in one pass over memory.
 ///
+/// formula  y[n, c, …] = f(x[n, c, …] + bias[c])
 /// x        [N, C, ...] f32, rank ≥ 2
 /// bias     [C] f32
 /// f        identity, relu, softplus, sigmoid, tanh or exp: their slope follows from y
-/// returns  the shape of x
+/// returns  [N, C, ...]
 /// keeps    y, or nothing for identity: dx = dy·f'(y), dbias[c] = Σ_{n,…} dx[n, c, …]
 /// throws   ShapeError with both shapes, DTypeError, DeviceError, ValueError naming f
 /// order    the bias gradient is a sum in a fixed tree given by the shape
+/// source   Goodfellow et al. 2016, Deep Learning, §6.1 (an affine map, then an activation)
 inline Var bias_activation(const Var& x, const Var& bias, Function f) {
   constexpr const char* kOp = "bias_activation";
   check_same_device(kOp, {x, bias});

@@ -65,10 +65,9 @@ inline Tensor with_whole_planes(const Tensor& x) {
 
 }  // namespace conv2d_detail
 
-/// Cross-correlation of planes, stride 1:
-/// y[n, o, p, q] = bias[o] + Σ_{c,r,s} x[n, c, p + r - padding, q + s - padding]·w[o, c, r, s], where x is 0
-/// outside of its planes.
+/// Cross-correlation of planes, stride 1. x counts as 0 outside of its planes.
 ///
+/// formula  y[n, o, p, q] = bias[o] + Σ_{c,r,s} x[n, c, p + r − padding, q + s − padding]·w[o, c, r, s]
 /// x        [N, C, H, W] f32; windows that roll over a movie (rolling_window) are read in place
 /// w        [O, C, R, S] f32, not empty
 /// bias     [O] f32, or Var() for none
@@ -77,6 +76,7 @@ inline Tensor with_whole_planes(const Tensor& x) {
 /// keeps    x, w: dx correlates dy with w turned by 180°, dw correlates x with dy, dbias = Σ_{n,p,q} dy
 /// throws   ShapeError, DTypeError, DeviceError, ValueError (options); each shows x and w
 /// order    deterministic: sums in a fixed order given by the shape
+/// source   Goodfellow et al. 2016, Deep Learning, §9.1 and §9.5 (its gradients)
 inline Var conv2d(const Var& x, const Var& w, const Var& bias, const Conv2dOptions& options = {}) {
   constexpr const char* op = "conv2d";
   conv2d_detail::check(x, w, bias, options);

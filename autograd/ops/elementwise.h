@@ -47,12 +47,16 @@ inline constexpr OpInfo add_info{.name = "add",
                                  .gradient = "da = dy, db = dy, summed over repeated dimensions",
                                  .gradient_flops = "da·(n - A) + db·(n - B)"};
 
-/// a + b, NumPy's broadcasting.
+/// Sum, element by element, with NumPy's broadcasting: shapes are aligned at the right, and extents are equal
+/// or 1.
 ///
-/// a, b     [...] f32 or f64, the same of both; shapes that broadcast: aligned at the right, equal or 1
-/// returns  the broadcast shape
+/// formula  y = a + b
+/// a, b     [...] f32 or f64, the same of both; shapes that broadcast
+/// returns  [...] the broadcast shape
 /// keeps    nothing: da = dy, db = dy, each summed over the dimensions in which it was repeated
 /// throws   ShapeError with both shapes, DTypeError, DeviceError
+/// order    one rounding per element; repeated dimensions are summed as in sum
+/// source   IEEE 754; broadcasting: Harris et al. 2020, Array programming with NumPy
 inline Var add(const Var& a, const Var& b) {
   check_binary("add", a, b);
   Tensor y = binary_value("add", Binary::add, a.value(), b.value());
@@ -73,7 +77,10 @@ inline constexpr OpInfo subtract_info{.name = "subtract",
                                       .gradient = "da = dy, db = −dy, summed over repeated dimensions",
                                       .gradient_flops = "da·(n - A) + db·n"};
 
-/// a − b; see add. da = dy, db = −dy, summed over repeated dimensions.
+/// Difference, element by element; see add.
+///
+/// formula  y = a − b
+/// keeps    nothing: da = dy, db = −dy, summed over repeated dimensions
 inline Var subtract(const Var& a, const Var& b) {
   check_binary("subtract", a, b);
   Tensor y = binary_value("subtract", Binary::subtract, a.value(), b.value());
@@ -95,8 +102,9 @@ inline constexpr OpInfo multiply_info{.name = "multiply",
                                       .gradient_flops = "da·(2·n - A) + db·(2·n - B)",
                                       .keeps = "a b"};
 
-/// a·b, element by element; see add.
+/// Product, element by element; see add.
 ///
+/// formula  y = a·b
 /// keeps    a and b: da = dy·b, db = dy·a, summed over repeated dimensions
 inline Var multiply(const Var& a, const Var& b) {
   check_binary("multiply", a, b);
@@ -123,8 +131,9 @@ inline constexpr OpInfo divide_info{.name = "divide",
                                     .gradient_flops = "n + da·(n - A) + db·2·n",
                                     .keeps = "b y"};
 
-/// a/b, element by element; see add. Division by zero follows IEEE 754.
+/// Quotient, element by element; see add. Division by zero follows IEEE 754.
 ///
+/// formula  y = a/b
 /// keeps    b and y: da = dy/b, db = −(dy/b)·y, summed over repeated dimensions
 inline Var divide(const Var& a, const Var& b) {
   check_binary("divide", a, b);
@@ -150,12 +159,16 @@ inline constexpr OpInfo affine_info{.name = "affine",
                                     .gradient = "dx = scale·dy",
                                     .gradient_flops = "2·n"};
 
-/// scale·x + shift.
+/// Scale and shift by plain numbers.
 ///
+/// formula  y = scale·x + shift
 /// x        [...] f32 or f64
+/// scale, shift  any numbers; rounded to x's type
 /// returns  [...]
 /// keeps    nothing: dx = scale·dy
 /// throws   DTypeError
+/// order    each element by itself
+/// source   IEEE 754
 inline Var affine(const Var& x, double scale, double shift) {
   check_float("affine", "x", x.value());
   const auto run = [](const Tensor& from, double by, double plus) {
@@ -223,13 +236,19 @@ constexpr const OpInfo& info_of(Function f) {
   reject<ValueError>("apply", "identity is not an op: use its operand");
 }
 
-/// f(x), element by element; the functions and their slopes stand in kernels/function.h.
+/// A function of one variable, element by element; the functions and their slopes stand in
+/// kernels/function.h.
 ///
+/// formula  y = f(x)
+/// f        which function
 /// x        [...] f32 or f64
 /// returns  [...]
 /// keeps    y, or x for log, square and abs; nothing for negate: dx = dy·f'(x)
 /// throws   DTypeError, naming the function as the op
-/// at kinks relu and abs have slope 0 at 0
+/// order    each element by itself, within the ulps that its row in tests/ops/elementwise.cpp states
+/// source   elementary
+///
+/// relu and abs have slope 0 at 0.
 inline Var apply(Function f, const Var& x) {
   const OpInfo& info = info_of(f);
   const char* const op = info.name;
@@ -252,19 +271,48 @@ inline Var apply(Function f, const Var& x) {
                   return {dx};
                 });
 }
-/// max(x, 0)
+/// Rectified linear unit; see apply. Slope 0 at 0; NaN stays NaN.
+///
+/// formula  y = max(x, 0)
+/// source   Nair and Hinton 2010, Rectified linear units improve restricted Boltzmann machines
 inline Var relu(const Var& x) { return apply(Function::relu, x); }
-/// log(1 + e^x), without overflow
+/// Smooth rectifier, without overflow: max(x, 0) + log1p(e^−|x|); see apply.
+///
+/// formula  y = log(1 + e^x)
+/// source   Dugas et al. 2001, Incorporating second-order functional knowledge
 inline Var softplus(const Var& x) { return apply(Function::softplus, x); }
-/// 1/(1 + e^−x), without overflow
+/// Logistic function, without overflow; see apply.
+///
+/// formula  y = 1/(1 + e^−x)
+/// source   Verhulst 1845 (the logistic function)
 inline Var sigmoid(const Var& x) { return apply(Function::sigmoid, x); }
+/// Hyperbolic tangent; see apply.
+///
+/// formula  y = (e^x − e^−x)/(e^x + e^−x)
 inline Var tanh(const Var& x) { return apply(Function::tanh, x); }
+/// Exponential function; see apply.
+///
+/// formula  y = e^x
 inline Var exp(const Var& x) { return apply(Function::exp, x); }
-/// Natural logarithm.
+/// Natural logarithm; see apply. −∞ at 0, NaN below.
+///
+/// formula  y = log(x)
 inline Var log(const Var& x) { return apply(Function::log, x); }
+/// Square root; see apply. The slope at 0 is +∞.
+///
+/// formula  y = √x
 inline Var sqrt(const Var& x) { return apply(Function::sqrt, x); }
+/// Square; see apply.
+///
+/// formula  y = x²
 inline Var square(const Var& x) { return apply(Function::square, x); }
+/// Absolute value; see apply. Slope 0 at 0.
+///
+/// formula  y = |x|
 inline Var abs(const Var& x) { return apply(Function::abs, x); }
+/// The other sign; see apply.
+///
+/// formula  y = −x
 inline Var negate(const Var& x) { return apply(Function::negate, x); }
 
 inline Var operator+(const Var& a, const Var& b) { return add(a, b); }

@@ -38,14 +38,15 @@ inline void check(const char* op, const char* operand, const Var& x, const Var& 
 
 }  // namespace loss_detail
 
-/// Poisson negative log-likelihood without its constant: mean of rate - target·log(rate + eps).
+/// Poisson negative log-likelihood without its constant, as a mean over all elements.
 ///
-/// rate     any shape, float32, ≥ 0, at least one element; in the units of target (spikes per bin, or Hz: the
+/// formula  loss = 1/n·Σ (rate − target·log(rate + eps))
+/// rate     any shape, f32, ≥ 0, at least one element; in the units of target (spikes per bin, or Hz: the
 ///          least is at rate = target - eps in either). A negative rate gives NaN, which is not hidden
-/// target   shape of rate, float32, ≥ 0; a constant
+/// target   shape of rate, f32, ≥ 0; a constant
 /// eps      > 0, in the units of rate: keeps log finite at rate 0. PyTorch has 1e-8, Keras 1e-7
 /// returns  scalar; may be negative
-/// keeps    rate, target: drate = dloss/n·(1 - target/(rate + eps))
+/// keeps    rate, target: drate = dloss/n·(1 − target/(rate + eps))
 /// throws   ShapeError, DTypeError, DeviceError, ValueError (eps; target needs a gradient)
 /// order    deterministic, summed in double
 /// source   McIntosh et al. 2016, Deep learning models of the retinal response to natural scenes
@@ -69,12 +70,13 @@ inline Var poisson_loss(const Var& rate, const Var& target, float eps = 1e-8f) {
                 });
 }
 
-/// Mean squared error: mean of (x - target)².
+/// Mean squared error over all elements.
 ///
-/// x        any shape, float32, at least one element
-/// target   shape of x, float32; a constant
+/// formula  loss = 1/n·Σ (x − target)²
+/// x        any shape, f32, at least one element
+/// target   shape of x, f32; a constant
 /// returns  scalar, in units of x²
-/// keeps    x, target: dx = dloss·2/n·(x - target)
+/// keeps    x, target: dx = dloss·2/n·(x − target)
 /// throws   ShapeError, DTypeError, DeviceError, ValueError (target needs a gradient)
 /// order    deterministic, summed in double
 /// source   Gauss 1809 (least squares)

@@ -33,14 +33,17 @@ inline Tensor product(const Tensor& a, const Tensor& b, bool transpose_a, bool t
 
 }  // namespace matmul_detail
 
-/// Matrix product: y[i, j] = Σ_k A[i, k]·B[k, j], where A is a or its transpose, B is b or its transpose.
+/// Product of two matrices, A being a or its transpose, B being b or its transpose.
 ///
+/// formula  y[i, j] = Σ_{k} A[i, k]·B[k, j]
 /// a        [M, K], with transpose_a [K, M]; f32 or f64; extents below 2³¹
 /// b        [K, N], with transpose_b [N, K]; the dtype of a
+/// transpose_a, transpose_b  whether a, or b, is read transposed; nothing is copied for it
 /// returns  [M, N]; zeros if K = 0
 /// keeps    a and b: dA = dy·Bᵀ, dB = Aᵀ·dy
 /// throws   ShapeError with both shapes, DTypeError, DeviceError
 /// order    deterministic; f32 sums stay in f32 on every device (no TF32)
+/// source   Golub and Van Loan 2013, Matrix Computations, §1.1; gradients: Giles 2008
 inline Var matmul(const Var& a, const Var& b, bool transpose_a = false, bool transpose_b = false) {
   constexpr const char* op = "matmul";
   const DType dtype = a.value().dtype();

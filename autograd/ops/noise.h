@@ -13,14 +13,17 @@ inline constexpr OpInfo gaussian_noise_info{.name = "gaussian_noise",
                                             .bytes = "E·2·n",
                                             .gradient = "dx = dy"};
 
-/// y = x + sigma·n, n independent standard normals; the noise is drawn where it is used and never stored.
+/// Adds independent standard normals n times sigma; the noise is drawn where it is used and never stored.
 ///
+/// formula  y = x + sigma·n
 /// x        [...] f32
 /// sigma    ≥ 0, in units of x
 /// key      names the draw, see Tape::key: equal keys give equal noise, on every device
-/// returns  the shape of x
+/// returns  [...]
 /// keeps    nothing: dx = dy
 /// throws   ValueError if sigma is negative or not finite, DTypeError
+/// order    element i takes normal i of the key, whichever thread computes it
+/// source   normals from Philox: Salmon et al. 2011; Box and Muller 1958
 inline Var gaussian_noise(const Var& x, float sigma, const philox::Key& key) {
   check_dtype("gaussian_noise", "x", x.value(), DType::f32);
   if (!(sigma >= 0.0f) || sigma - sigma != 0.0f)

@@ -103,11 +103,13 @@ inline unsigned dims_of(const char* op, const Shape& shape, std::initializer_lis
 
 /// Sum of all elements, a scalar; of an empty tensor 0.
 ///
+/// formula  y = Σ x
 /// x        [...] f32 or f64, any device and strides
 /// returns  [] (rank 0)
 /// keeps    nothing: dx = dy everywhere
-/// throws   DTypeError
+/// throws   DTypeError; over dimensions also ShapeError
 /// order    a fixed tree given by the shape; error at most 4·u·√K·Σ|x| for K terms
+/// source   Higham 2002, Accuracy and Stability of Numerical Algorithms, §4 (summation)
 inline Var sum(const Var& x) { return sum_or_mean(sum_info, x, (1u << x.shape().rank()) - 1u, false, false); }
 /// Sum over some dimensions.
 ///
@@ -118,11 +120,12 @@ inline Var sum(const Var& x, std::initializer_list<int> dims, bool keepdim = fal
   return sum_or_mean(sum_info, x, dims_of("sum", x.shape(), dims), keepdim, false);
 }
 
-/// Mean of all elements, a scalar: sum(x)/numel, the division done as a product with 1/numel.
+/// Mean of all elements, a scalar; the division is done as a product with 1/n. See sum.
 ///
+/// formula  y = 1/n·Σ x
 /// x        [...] f32 or f64, at least one element
 /// returns  [] (rank 0)
-/// keeps    nothing: dx = dy/numel everywhere
+/// keeps    nothing: dx = dy/n everywhere
 /// throws   ShapeError if x is empty, DTypeError
 /// order    as sum
 inline Var mean(const Var& x) {

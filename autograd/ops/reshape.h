@@ -25,16 +25,21 @@ inline Var reshape_as(const OpInfo& info, const Var& x, const Shape& shape) {
 
 /// The same elements, in row-major order, in another shape.
 ///
+/// formula  y[j] = x[i] where i and j are at the same place in row-major order
 /// x        [...] any dtype
 /// shape    of as many elements; one extent may be -1 and is worked out
-/// returns  a view of x if its strides allow, else a copy
+/// returns  [...] a view of x if its strides allow, else a copy
 /// keeps    nothing: dx is dy in the shape of x
 /// throws   ShapeError with both shapes
+/// source   Harris et al. 2020, Array programming with NumPy
 inline Var reshape(const Var& x, const Shape& shape) { return reshape_as(reshape_info, x, shape); }
 
-/// [N, C, H, W] → [N, C·H·W]: the dimensions from `from_dim` on become one.
+/// The dimensions from `from_dim` on become one: [N, C, H, W] → [N, C·H·W]. See reshape.
 ///
+/// formula  y[n, j] = x[n, …] with j the place of … in row-major order
+/// x         [...] any dtype
 /// from_dim  0..rank; at rank, a dimension of extent 1 is added
+/// returns   [..., F], F the product of the extents from from_dim on; a view of x if its strides allow
 /// throws    ShapeError naming from_dim and x's shape
 inline Var flatten(const Var& x, int from_dim = 1) {
   const Shape& shape = x.shape();

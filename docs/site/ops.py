@@ -58,7 +58,8 @@ def facts_of_headers():
         if not re.match(r"autograd/ops/\w+\.h$", path):
             continue
         text = re.sub(r'"\s*\n\s*"', "", repository.read(path))
-        common = {"dtypes": "f32", "devices": ["cpu", "simt", "cuda"], "gradient": True, "deterministic": True}
+        common = {"dtypes": "f32", "flops": "0", "bytes": "0", "devices": ["cpu", "simt", "cuda"], "gradient": True,
+                  "deterministic": True}
         for info in re.findall(r"constexpr OpInfo \w+_info\s*=?\s*\{(.*?)\};", text, re.S):
             op = dict(re.findall(r'\.(\w+)\s*=\s*"([^"]*)"', info))
             found[op["name"]] = {**common, **op}
