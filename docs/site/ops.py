@@ -65,7 +65,8 @@ def facts_of_headers():
             found[op["name"]] = {**common, **op}
         for name, *of in re.findall(r'(\w+)_info =\s*unary_op\(\S+ "(.*?)",\s*"(.*?)",\s*"(.*?)"\)', text, re.S):
             found[name] = {**common, "dtypes": "f32 f64", "signature": "x[n...] -> y[n...]", "bytes": "E·2·n",
-                           "flops": of[0], "gradient": of[1], "gradient_flops": of[2]}
+                           "flops": of[0], "gradient": of[1], "gradient_flops": of[2],
+                           "keeps": {"negate": "", "log": "x", "square": "x", "abs": "x"}.get(name, "y")}
     return found
 
 
