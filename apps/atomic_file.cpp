@@ -20,10 +20,12 @@ constexpr std::string_view kTemporary = ".tmp-";
 
 class File {
  public:
-  File(const fs::path& path, int flags, std::string_view what)
+  /// named: what an error calls the file
+  File(const fs::path& path, int flags, std::string_view what, const fs::path& named)
       : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0666)) {
-    if (fd_ < 0) file_error(path, what, errno);
+    if (fd_ < 0) file_error(named, what, errno);
   }
+  File(const fs::path& path, int flags, std::string_view what) : File(path, flags, what, path) {}
   File(const File&) = delete;
   File& operator=(const File&) = delete;
   ~File() {
@@ -103,7 +105,7 @@ void replace_file(const fs::path& target, const std::function<void(const fs::pat
   const Temporary temporary(target);
   write_named(target, temporary.path(), write);
   {
-    const File file(temporary.path(), O_RDONLY, "read back");
+    const File file(temporary.path(), O_RDONLY, "read back", target);
     const std::uint64_t written = checksum(file.fd(), target);
     if (::fsync(file.fd()) != 0) file_error(target, "write to the disk", errno);
     // The second reading must come from the disk, not from the cache that the first one filled.

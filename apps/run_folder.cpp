@@ -92,10 +92,9 @@ int take_lock(const fs::path& folder) {
 
 void write_owner(int fd, const fs::path& folder) {
   const std::string owner = this_process() + "\n";
-  if (::ftruncate(fd, 0) != 0 ||
-      ::pwrite(fd, owner.data(), owner.size(), 0) != static_cast<ssize_t>(owner.size()))
-    throw IoError(fmt::format("{}: cannot write: {}; choose another folder with --out", folder.string(),
-                              std::strerror(errno)));
+  if (::ftruncate(fd, 0) != 0) file_error(folder, "write", errno);
+  const ssize_t count = ::pwrite(fd, owner.data(), owner.size(), 0);
+  if (count != static_cast<ssize_t>(owner.size())) file_error(folder, "write", count < 0 ? errno : ENOSPC);
 }
 
 }  // namespace

@@ -37,8 +37,8 @@ class Trainer {
   }
 
   int run() {
+    StopSignal stop;  // from the first save on, a signal lets it finish
     begin();
-    StopSignal stop;
     Progress progress(state_.step, total_steps_);
     describe(progress);
     const std::int64_t checkpoint_every = config_.integer("train.checkpoint_every");
@@ -46,7 +46,7 @@ class Trainer {
     const std::int64_t log_every = config_.integer("train.log_every");
     const auto due = [&](std::int64_t every) { return every > 0 && state_.step % every == 0; };
     double loss = std::nan("");
-    bool stopping = false;
+    bool stopping = stop.requested();
     while (state_.step < total_steps_ && !state_.stalled() && !stopping) {
       const Tensor loss_value = train_step(config_, *task_, state_);
       const bool last = state_.step == total_steps_;

@@ -136,7 +136,7 @@ TEST_CASE("a run goes on with the settings and the data it began with") {
                    "was made with other settings: optim.lr was 0.001 and is 0.002; put them back");
   }
   SUBCASE("other data") {
-    bench.write_recording({600, 600});
+    write_tiny_recording(bench.data, {600, 600});
     check_one_line(bench.train(run, six({"--resume"})), kWrongUsage, "was made with other data (checksum ");
   }
   SUBCASE("another model") {

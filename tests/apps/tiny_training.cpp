@@ -8,26 +8,9 @@
 
 #include "apps/cli.h"
 #include "apps/metrics_log.h"
-#include "models/retina/recording_file.h"
 
 namespace fovea::apps {
 namespace fs = std::filesystem;
-
-void Bench::write_recording(std::vector<std::int64_t> blocks) const {
-  const Device host = Device::cpu({.threads = 1});
-  const auto uniform = [&](const Shape& shape, const char* stream, float low, float high) {
-    return Tensor::uniform(shape, {9, philox::stream_id(stream), 0, nullptr}, low, high, host);
-  };
-  retina::RecordingData recording;
-  recording.train_stimulus = uniform({1200, 50, 50}, "train", 0, 255).to(DType::u8);
-  recording.train_rate = uniform({2, 1200}, "rate", 0, 30);
-  recording.blocks = std::move(blocks);
-  recording.test_stimulus = uniform({300, 50, 50}, "test", 0, 255).to(DType::u8);
-  recording.test_rate = uniform({2, 300}, "test rate", 0, 30);
-  recording.test_repeats = uniform({3, 2, 300}, "repeats", 0, 30);
-  recording.test_true_rate = uniform({2, 300}, "true", 0, 30);
-  retina::save_recording(data, recording);
-}
 
 Outcome Bench::fovea(const std::vector<std::string>& arguments) const {
   std::ostringstream out, err;

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/apps/tiny_recording.h"
 #include "tests/temporary_folder.h"
 
 namespace fovea::apps {
@@ -14,11 +15,9 @@ struct Outcome {
   std::string err;
 };
 
-/// A folder with a recording made of random numbers (twelve seconds of training movie, three of test movie), and
-/// the program called on it.
+/// A folder with a tiny recording, and the program called on it.
 struct Bench {
-  Bench() { write_recording({700, 500}); }
-  void write_recording(std::vector<std::int64_t> blocks) const;
+  Bench() { write_tiny_recording(data); }
 
   test::TemporaryFolder folder = {};
   std::filesystem::path data = folder.path() / "recording.safetensors";

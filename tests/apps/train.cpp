@@ -171,7 +171,7 @@ TEST_CASE("wrong settings and damaged data are one line each") {
 
 TEST_CASE("a short recording in one piece is cut finely enough to hold some of it out") {
   const Bench bench;
-  bench.write_recording({1200});
+  write_tiny_recording(bench.data, {1200});
   CHECK(bench.train(bench.run("run"), {"--steps", "1"}).code == kDone);
   CHECK(bench.train(bench.run("half"), {"--steps", "1", "--set", "data.hold_out=0.5"}).code == kDone);
 }
