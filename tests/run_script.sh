@@ -73,7 +73,7 @@ chmod +x "$sandbox/program"
 
 everything=(g++ cmake ninja-build ccache git libopenblas-dev libfmt-dev libcli11-dev
   libtomlplusplus-dev nlohmann-json3-dev libboost-context-dev zlib1g-dev libpng-dev libjpeg-dev
-  doctest-dev libbenchmark-dev librandom123-dev python3 python3-markdown gdb mate-backgrounds
+  doctest-dev libbenchmark-dev librandom123-dev python3 python3-markdown python3-protobuf gdb mate-backgrounds
   clang-14 llvm-14 libclang-rt-14-dev)
 
 # machine SYSTEM VERSION: a fresh checkout on a machine with everything installed, as root.
@@ -213,8 +213,11 @@ run test -R philox
 check 'test builds dev' called 'cmake --build build/dev'
 check 'test hands on the arguments' called 'ctest --test-dir build/dev --output-on-failure --no-tests=error -j 2 -R philox'
 check 'test leaves the sanitizers alone' not_called asan
+run test
+check 'test leaves the long ones out' called 'ctest --test-dir build/dev --output-on-failure --no-tests=error -j 2 -LE long'
 run test --all
 check 'test --all: sanitizers too' called 'ctest --test-dir build/asan-ubsan'
+check 'test --all: long ones too' not_called 'build/dev .*-LE long'
 check '--all is not for ctest' not_called '--all'
 check 'test --all: coverage too' called 'python3 tests/coverage.py'
 run test --all -R philox
