@@ -139,36 +139,49 @@ std::string RunState::restore(const SavedRun& saved, const std::filesystem::path
         fmt::format("{}: was made with other data (checksum {}, now {}); give the same data with "
                     "--data",
                     file.string(), note(saved, "data"), task_.data_checksum()));
-  const nn::State& state = saved.tensors;
-  const auto tensor = [&](const std::string& name) {
-    const auto found = state.find(name);
-    if (found == state.end() || found->second.numel() != 1)
-      throw IoError(fmt::format("{}: has no number '{}'", file.string(), name));
-    return found->second;
-  };
-  const auto integer = [&](const std::string& name) { return tensor(name).to_vector<std::int64_t>()[0]; };
   try {
-    task_.model().load_state(nn::without_prefix("model.", state));
-    optimizer.load_state(nn::without_prefix("optim.", state));
-  } catch (const ValueError& error) {
+    load(saved.tensors);
+  } catch (const Error& error) {
     throw IoError(fmt::format("{}: does not fit this model: {}", file.string(), error.what()));
   }
+
+  const std::string build = note(saved, "build"), device = note(saved, "device");
+  if (build == build_id() && device == arithmetic_of(task_.device())) return {};
+  return fmt::format("the run was made by {} on {} and goes on with {} on {}: its last bits may differ",
+                     build, device, build_id(), arithmetic_of(task_.device()));
+}
+
+void RunState::load(const nn::State& state) {
+  const auto real = [&](const std::string& name) {
+    const auto found = state.find(name);
+    if (found == state.end()) throw ValueError(fmt::format("there is no '{}'", name));
+    return found->second.item();
+  };
+  const auto integer = [&](const std::string& name) { return static_cast<std::int64_t>(real(name)); };
+  task_.model().load_state(nn::without_prefix("model.", state));
+  optimizer.load_state(nn::without_prefix("optim.", state));
   step = integer("train.step");
   task_.seek({integer("train.epoch"), integer("train.batch")});
-  best = tensor("best.score").item();
+  best = real("best.score");
   best_step = integer("best.step");
-  reference_ = tensor("stop.reference").item();
+  reference_ = real("stop.reference");
   bad_evaluations_ = integer("stop.evaluations");
   logs = {static_cast<std::uint64_t>(integer("log.metrics")),
           static_cast<std::uint64_t>(integer("log.events"))};
   nn::ScheduleState plateau;
   for (const auto& [name, value] : nn::without_prefix("plateau.", state)) plateau[name] = value.item();
   plateau_.load_state(plateau);
+}
 
-  const std::string build = note(saved, "build"), device = note(saved, "device");
-  if (build == build_id() && device == arithmetic_of(task_.device())) return {};
-  return fmt::format("the run was made by {} on {} and goes on with {} on {}: its last bits may differ",
-                     build, device, build_id(), arithmetic_of(task_.device()));
+void RunState::start_from(const SavedRun& saved, const std::filesystem::path& file) {
+  try {
+    task_.model().load_state(nn::without_prefix("model.", saved.tensors));
+  } catch (const ValueError& error) {
+    std::vector<std::string> other = differences(note(saved, "settings"), config_);
+    std::erase_if(other, [](const std::string& text) { return !text.starts_with("model."); });
+    throw IoError(fmt::format("{}: its weights do not fit this model: {}", file.string(),
+                              other.empty() ? error.what() : fmt::format("{}", fmt::join(other, ", "))));
+  }
 }
 
 std::string arithmetic_of(const Device& device) {

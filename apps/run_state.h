@@ -33,9 +33,12 @@ class RunState {
   SavedRun save(const LogBytes& logs) const;
   /// Goes on where `saved` was taken. returns a warning in one line if the last bits may now differ: another
   /// build, device or instruction set; else ""
-  /// throws UsageError if a setting that must stay, or the data, is not what it was; ValueError naming what is
-  ///        missing or of another shape. The message begins with `file`.
+  /// throws UsageError if a setting that must stay, or the data, is not what it was; IoError naming what is missing
+  ///        or of another shape. The message begins with `file`.
   std::string restore(const SavedRun& saved, const std::filesystem::path& file);
+
+  /// Takes the weights of another run, and nothing else. throws as restore()
+  void start_from(const SavedRun& saved, const std::filesystem::path& file);
 
   std::int64_t step = 0;        ///< steps done
   double best = std::nan("");   ///< highest score so far
@@ -44,6 +47,8 @@ class RunState {
   nn::Optimizer optimizer;
 
  private:
+  void load(const nn::State& state);
+
   const Config& config_;
   Task& task_;
   nn::Plateau plateau_;

@@ -81,16 +81,19 @@ class Trainer {
 
   /// Loads the newest checkpoint that can be read; empty if there is none.
   std::optional<Checkpoint> resume() {
-    SavedRun saved;
+    std::string otherwise;
     std::vector<std::string> warnings;
     const auto newest = run_.newest_readable(
-        [&](const Checkpoint& checkpoint) { saved = read_checkpoint(checkpoint.path); }, warnings);
+        [&](const Checkpoint& checkpoint) {
+          otherwise = state_.restore(read_checkpoint(checkpoint.path), checkpoint.path);
+        },
+        warnings);
     if (newest) {
-      warnings.push_back(state_.restore(saved, newest->path));
+      warnings.push_back(otherwise);
       if (request_.init_from)
         warnings.push_back("--init-from is not used: the run has a checkpoint to go on from");
     } else if (request_.init_from) {
-      task_->model().load_state(read_weights(*request_.init_from));
+      state_.start_from(read_checkpoint(*request_.init_from), *request_.init_from);
     } else if (request_.resume) {
       warnings.push_back(fmt::format("{}: has no checkpoint yet; starting at step 0", run_.path().string()));
     }

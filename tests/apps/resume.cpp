@@ -154,6 +154,82 @@ TEST_CASE("a run goes on with the settings and the data it began with") {
   }
 }
 
+TEST_CASE("a refused resume touches nothing, not even a damaged checkpoint") {
+  const Bench bench;
+  const fs::path run = bench.run("run");
+  REQUIRE(bench.train(run, six({})).code == kDone);
+  std::ofstream(file_of(run, 6)) << "rubbish";
+  fs::remove(run / "config.toml");
+  check_one_line(bench.train(run, six({"--resume", "--seed", "5"})), kWrongUsage,
+                 "was made with other settings: train.seed was 1 and is 5");
+  CHECK(read_file(file_of(run, 6)) == "rubbish");
+}
+
+TEST_CASE("a whole checkpoint that does not fit is named, with what is missing") {
+  const Bench bench;
+  const fs::path run = bench.run("run");
+  REQUIRE(bench.train(run, six({})).code == kDone);
+  const SavedRun good = read_checkpoint(file_of(run, 6));
+  for (const char* name : {"train.step", "best.score", "model.readout.weight", "optim.lr", "plateau.lr"}) {
+    CAPTURE(name);
+    SavedRun saved = good;
+    REQUIRE(saved.tensors.erase(name) == 1);
+    for (const Checkpoint& checkpoint : checkpoints_of(run)) write_checkpoint(checkpoint.path, saved);
+    const Outcome outcome = bench.train(run, six({"--resume"}));
+    check_one_line(outcome, kFailed, file_of(run, 6).string() + ": does not fit this model: ");
+    CHECK(outcome.err.find(std::string(name).substr(std::string(name).find('.') + 1)) != std::string::npos);
+  }
+  SavedRun saved = good;
+  saved.notes.erase("data");
+  for (const Checkpoint& checkpoint : checkpoints_of(run)) write_checkpoint(checkpoint.path, saved);
+  check_one_line(bench.train(run, six({"--resume"})), kWrongUsage,
+                 "was made with other data (checksum , now ");
+}
+
+TEST_CASE("a new run may start from the weights of another") {
+  const Bench bench;
+  const fs::path run = bench.run("run"), next = bench.run("next"), ln = bench.run("ln");
+  REQUIRE(bench.train(run, six({})).code == kDone);
+  const std::string best = (run / "checkpoints/best").string();
+  REQUIRE(bench.train(next, {"--steps", "1", "--init-from", best, "--set", "optim.lr=0"}).code == kDone);
+  const nn::State before = read_weights(best), after = read_weights(file_of(next, 1));
+  CHECK(after.at("readout.weight").to_vector<float>() == before.at("readout.weight").to_vector<float>());
+  // A resumed run has weights of its own.
+  Outcome outcome{};
+  const StderrOf err([&] {
+    outcome = bench.train(next, {"--steps", "1", "--init-from", best, "--resume", "--set", "optim.lr=0"});
+  });
+  CHECK(outcome.code == kDone);
+  CHECK(has(err.text, "warning: --init-from is not used"));
+
+  check_one_line(bench.fovea({"train", "ln", "--data", bench.data.string(), "--out", ln.string(), "--steps",
+                              "1", "--device", "cpu", "--init-from", best}),
+                 kFailed,
+                 best + ": its weights do not fit this model: model.name was \"deep-retina\" and is \"ln\"");
+  SavedRun saved = read_checkpoint(best);
+  saved.tensors.erase("model.readout.weight");
+  const fs::path other = bench.run("other");
+  write_checkpoint(other, saved);
+  check_one_line(bench.train(ln, {"--steps", "1", "--init-from", other.string()}), kFailed,
+                 "'readout.weight'");
+  CHECK_FALSE(fs::exists(ln));
+}
+
+TEST_CASE("a schedule by steps goes on where it was") {
+  const Bench bench;
+  const fs::path whole = bench.run("whole"), broken = bench.run("broken");
+  const std::vector<std::string> schedule{"--set", "optim.schedule=step", "--set", "optim.schedule_every=2",
+                                          "--set", "optim.name=sgd"};
+  std::vector<std::string> settings = kSix;
+  settings.insert(settings.end(), schedule.begin(), schedule.end());
+  REQUIRE(bench.train(whole, settings).code == kDone);
+  back_to_4(whole, broken);
+  settings.push_back("--resume");
+  REQUIRE(bench.train(broken, settings).code == kDone);
+  CHECK(read_file(file_of(broken, 6)) == read_file(file_of(whole, 6)));
+  CHECK(figures(broken, "lr").back() < figures(broken, "lr").front());
+}
+
 TEST_CASE("early stopping ends a run with its best weights, and survives a stop") {
   const Bench bench;
   const fs::path whole = bench.run("whole"), broken = bench.run("broken");
