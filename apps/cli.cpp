@@ -75,6 +75,8 @@ int run_command(const std::vector<std::string>& arguments, std::ostream& out, st
   register_report(program, action);
   register_data(program, action);
   register_demo(program, action);
+  register_explain(program, action);
+  register_ops(program, action);
   register_doctor(program, action);
 
   std::string prefix = "fovea";

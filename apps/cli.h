@@ -22,6 +22,8 @@ void register_report(CLI::App& program, Action& action);
 void register_data(CLI::App& program, Action& action);
 void register_demo(CLI::App& program, Action& action);
 void register_doctor(CLI::App& program, Action& action);
+void register_ops(CLI::App& program, Action& action);
+void register_explain(CLI::App& program, Action& action);
 
 /// Runs `fovea` with these arguments (the program's name left out) and returns its exit code (exit_code.h).
 /// Help and version go to `out`; an error is one line on `err`, ending in a hint.

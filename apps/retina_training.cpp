@@ -66,6 +66,15 @@ class RetinaTask final : public Task {
   const Device& device() const override { return device_; }
   Trainable& trainable() override { return trainable_; }
 
+  Trainable twin(const Device& device) const override {
+    return make_retina_trainable(config_, data_.train.cells(), device);
+  }
+  nn::Batch blank(std::int64_t batch, const Device& device) const override {
+    Config config = config_;
+    config.set("train.batch", batch, "plan");
+    return blank_retina_batch(config, data_.train.cells(), device);
+  }
+
   nn::Batch next_batch() override {
     std::optional<nn::Batch> batch = loader_.next();
     if (!batch) batch = loader_.next();  // the next epoch

@@ -14,20 +14,6 @@
 namespace fovea::apps {
 namespace {
 
-/// Weights decay, biases and normalisation do not.
-nn::Optimizer make_optimizer(const Config& config, const nn::Module& module) {
-  const nn::Role weights[] = {nn::Role::weight};
-  const nn::Role others[] = {nn::Role::bias, nn::Role::scale, nn::Role::shift};
-  std::vector<nn::ParameterGroup> groups{
-      nn::parameters_of(module, weights, config.real("optim.weight_decay"))};
-  if (nn::ParameterGroup rest = nn::parameters_of(module, others); !rest.parameters.empty())
-    groups.push_back(std::move(rest));
-  const double lr = config.real("optim.lr");
-  if (config.text("optim.name") == "sgd")
-    return nn::sgd(std::move(groups), lr, {.momentum = static_cast<float>(config.real("optim.momentum"))});
-  return nn::adam(std::move(groups), lr);
-}
-
 /// The settings that must stay as they are while a run goes on, one "key = value" a line. Where files lie is not
 /// among them: data are known by their checksum.
 std::string fixed_settings(const Config& config) {
@@ -54,6 +40,19 @@ std::string note(const SavedRun& saved, const char* name) {
 }
 
 }  // namespace
+
+nn::Optimizer make_optimizer(const Config& config, const nn::Module& module) {
+  const nn::Role weights[] = {nn::Role::weight};
+  const nn::Role others[] = {nn::Role::bias, nn::Role::scale, nn::Role::shift};
+  std::vector<nn::ParameterGroup> groups{
+      nn::parameters_of(module, weights, config.real("optim.weight_decay"))};
+  if (nn::ParameterGroup rest = nn::parameters_of(module, others); !rest.parameters.empty())
+    groups.push_back(std::move(rest));
+  const double lr = config.real("optim.lr");
+  if (config.text("optim.name") == "sgd")
+    return nn::sgd(std::move(groups), lr, {.momentum = static_cast<float>(config.real("optim.momentum"))});
+  return nn::adam(std::move(groups), lr);
+}
 
 RunState::RunState(const Config& config, Task& task)
     : optimizer(make_optimizer(config, task.model())),

@@ -15,6 +15,9 @@
 
 namespace fovea::apps {
 
+/// The optimizer of the configuration. Weights decay, biases and normalisation do not.
+nn::Optimizer make_optimizer(const Config& config, const nn::Module& module);
+
 /// Everything that changes while a run goes on: what a checkpoint holds, and what a resumed run starts from.
 /// The model and the loader's position belong to it; the task keeps them.
 class RunState {

@@ -19,6 +19,8 @@ std::vector<Key> shared_keys() {
        "stop after this many evaluations in a row without a better held-out score; 0: never", 0, kMany},
       {"train.min_delta", 0.0,
        "a score counts as better for train.patience if it is higher by more than this", 0, 1e9},
+      {"train.memory_mib", std::int64_t{0},
+       "memory that a training step may take, MiB; 0: what is free on the device", 0, 1e9},
       {.name = "optim.name", .default_value = "adam", .doc = "update rule", .choices = {"adam", "sgd"}},
       {"optim.lr", 1e-3, "step size", 0, 1e3},
       {"optim.weight_decay", 0.0,
@@ -40,8 +42,9 @@ std::vector<Key> shared_keys() {
 }
 
 bool may_change_on_resume(std::string_view key) {
-  for (const char* free : {"train.steps", "train.epochs", "train.checkpoint_every", "train.log_every",
-                           "train.patience", "train.min_delta", "data.path", "eval.baseline"})
+  for (const char* free :
+       {"train.steps", "train.epochs", "train.checkpoint_every", "train.log_every", "train.patience",
+        "train.min_delta", "train.memory_mib", "data.path", "eval.baseline"})
     if (key == free) return true;
   return false;
 }

@@ -47,6 +47,10 @@ class Task {
   virtual Trainable& trainable() = 0;
   nn::Module& model() { return *trainable().module; }
 
+  /// A second model of the same sizes on another device, and a batch of zeros for it: for planning a step.
+  virtual Trainable twin(const Device& device) const = 0;
+  virtual nn::Batch blank(std::int64_t batch, const Device& device) const = 0;
+
   /// The next batch, endlessly; which one that is follows from seed and position alone.
   virtual nn::Batch next_batch() = 0;
   virtual std::int64_t batches_per_epoch() const = 0;

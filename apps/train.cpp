@@ -12,6 +12,7 @@
 #include "apps/cli.h"
 #include "apps/model_list.h"
 #include "apps/names.h"
+#include "apps/trace.h"
 
 namespace fovea::apps {
 namespace {
@@ -122,7 +123,13 @@ TrainRequest resolve_train(const TrainOptions& options, std::vector<std::string>
   if (saved) check_changes(*saved, config);
   if (options.init_from && !std::filesystem::exists(*options.init_from))
     throw UsageError(fmt::format("--init-from {}: there is no such file", options.init_from->string()));
-  return {std::move(config), options.device, options.resume, options.init_from};
+  if (options.profile) {
+    const std::filesystem::path folder = std::filesystem::absolute(*options.profile).parent_path();
+    if (!std::filesystem::is_directory(folder) || std::filesystem::is_directory(*options.profile))
+      throw UsageError(
+          fmt::format("--profile {}: expected a file in a folder that is there", options.profile->string()));
+  }
+  return {std::move(config), options.device, options.resume, options.init_from, options.profile};
 }
 
 void register_train(CLI::App& program, Action& action) {
@@ -146,6 +153,12 @@ void register_train(CLI::App& program, Action& action) {
   command->add_option("--out", options->out, "Run folder")->default_str("runs/MODEL-N, the first free N");
   command->add_flag("--resume", options->resume, "Go on with the run in --out, from its last checkpoint");
   command->add_option("--init-from", options->init_from, "Start from the weights of this checkpoint");
+  command->add_option(
+      "--profile", options->profile,
+      fmt::format("Write where the time goes, for chrome://tracing or Perfetto: the last {} spans, at "
+                  "most {:.1f} MiB",
+                  Trace::kMostSpans,
+                  static_cast<double>(Trace::kMostSpans * Trace::kMostSpanBytes) / (1 << 20)));
   command->add_flag("--keys", *keys, "List what can be set for this model, and stop");
   command->footer(models_text());
   command->callback([options, keys, &action] {

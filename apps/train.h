@@ -24,6 +24,7 @@ struct TrainOptions {
   std::optional<std::filesystem::path> out = {};  ///< empty: runs/MODEL-1, -2, …
   bool resume = false;
   std::optional<std::filesystem::path> init_from = {};
+  std::optional<std::filesystem::path> profile = {};
 };
 
 /// The same, resolved: everything a trainer needs to know.
@@ -32,6 +33,8 @@ struct TrainRequest {
   std::string device;  ///< "auto" is Device::best(), else for Device::parse()
   bool resume = false;
   std::optional<std::filesystem::path> init_from;  ///< weights to start from, unless a checkpoint is resumed
+  std::optional<std::filesystem::path> profile =
+      {};  ///< where to write a trace (apps/trace.h); empty: none is made
 };
 
 /// Lays the settings over each other: defaults ← preset ← --config ← --set ← options. With --resume, the

@@ -5,11 +5,14 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "apps/atomic_file.h"
 #include "apps/checkpoint.h"
+#include "apps/memory_plan.h"
 #include "apps/progress.h"
 #include "apps/run_state.h"
 #include "apps/stop_signal.h"
 #include "apps/task.h"
+#include "apps/trace.h"
 #include "apps/train.h"
 #include "apps/train_step.h"
 #include "apps/version.h"
@@ -48,7 +51,7 @@ class Trainer {
     double loss = std::nan("");
     bool stopping = stop.requested();
     while (state_.step < total_steps_ && !state_.stalled() && !stopping) {
-      const Tensor loss_value = train_step(config_, *task_, state_);
+      const Tensor loss_value = train_step(config_, *task_, state_, trace_.get());
       const bool last = state_.step == total_steps_;
       // The loss stays on the device between these steps: reading it would make a GPU wait.
       if (task_->device().host_memory() || due(log_every) || last) loss = finite(loss_value.item());
@@ -59,6 +62,7 @@ class Trainer {
       if (last || is_best_ || state_.stalled() || stopping || due(checkpoint_every)) save();
     }
     progress.finish();
+    if (trace_) replace_file(*request_.profile, trace_->json());
     if (state_.step >= total_steps_) return finish(limit_);
     if (state_.stalled()) return finish("early stopping");
     return interrupted(stop.exit_code());
@@ -68,6 +72,13 @@ class Trainer {
   /// Finds where to go on, and saves before anything is computed: hours must not be lost to a disk that is full
   /// or forbidden.
   void begin() {
+    plan_ = plan_memory(
+        config_,
+        {[this](const Device& device) { return task_->twin(device); },
+         [this](std::int64_t batch, const Device& device) { return task_->blank(batch, device); }},
+        task_->device());
+    check_fits(plan_);
+    if (request_.profile) trace_ = std::make_unique<Trace>();
     const std::optional<Checkpoint> from = resume();
     const SavedRun first = state_.save({});
     std::uint64_t bytes = 1 << 16;  // names and notes
@@ -109,6 +120,7 @@ class Trainer {
     progress.note(fmt::format("{}, {} parameters, {}, {} steps of {} on {}", config_.text("model.name"),
                               task_->model().parameter_count(), task_->data_summary(), total_steps_,
                               config_.integer("train.batch"), task_->device().description()));
+    progress.note(plan_.str());
   }
 
   double finite(double loss) const {
@@ -121,6 +133,7 @@ class Trainer {
   void log(double loss) { run_.log(state_.step, {{"loss", loss}, {"lr", state_.optimizer.lr()}}); }
 
   void evaluate(Progress& progress) {
+    const Span span(trace_.get(), "evaluation", "train");
     const Evaluation evaluation = task_->evaluate();
     is_best_ = state_.take_score(evaluation.score);
     run_.log(state_.step, evaluation.figures);
@@ -139,6 +152,7 @@ class Trainer {
   }
 
   void save() {
+    const Span span(trace_.get(), "checkpoint", "train");
     check_weights();
     const bool best = is_best_ || state_.best_step < 0;  // until a score is known, the latest are the best
     run_.save_checkpoint(
@@ -192,6 +206,8 @@ class Trainer {
   Clock::time_point started_ = Clock::now();
   std::unique_ptr<Task> task_;
   RunState state_;
+  MemoryPlan plan_;
+  std::unique_ptr<Trace> trace_;  // null without --profile
   std::int64_t total_steps_ = 0;
   const char* limit_ = "steps";  // which of the two ends the run
   bool is_best_ = false;

@@ -1,13 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/train_step.h"
 
-namespace fovea::apps {
+#include <optional>
 
-Tensor train_step(const Config& config, Task& task, RunState& run) {
-  const nn::Batch batch = task.next_batch();
-  Tape tape({static_cast<std::uint64_t>(config.integer("train.seed")), static_cast<std::uint32_t>(run.step)});
-  const StepLoss loss = task.trainable().loss(tape, batch);
-  tape.backward(loss.total);
+namespace fovea::apps {
+namespace {
+
+nn::Batch next_batch(Task& task, Trace* trace) {
+  const Span span(trace, "data", "step");
+  return task.next_batch();
+}
+
+}  // namespace
+
+Tensor train_step(const Config& config, Task& task, RunState& run, Trace* trace) {
+  const Span step(trace, "step", "train");
+  const nn::Batch batch = next_batch(task, trace);
+  std::optional<TraceOps> ops;
+  if (trace != nullptr) ops.emplace(*trace);
+  Tape tape({static_cast<std::uint64_t>(config.integer("train.seed")), static_cast<std::uint32_t>(run.step)},
+            ops ? &*ops : nullptr);
+  StepLoss loss;
+  {
+    const Span span(trace, "forward", "step");
+    loss = task.trainable().loss(tape, batch);
+  }
+  {
+    const Span span(trace, "backward", "step");
+    tape.backward(loss.total);
+  }
+  const Span span(trace, "optimizer", "step");
   run.optimizer.set_lr(run.lr());
   run.optimizer.step();
   run.optimizer.zero_grad();

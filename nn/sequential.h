@@ -37,11 +37,16 @@ class Sequential final : public Module {
 
   Var forward(const Var& x) override;
 
+  /// With `on`, every child is a checkpoint (autograd/checkpoint.h): backward computes it a second time, and between
+  /// forward and backward only the children's inputs are kept. No bit of a result or gradient changes.
+  void set_checkpoints(bool on) { checkpoints_ = on; }
+
   std::size_t size() const { return children_.size(); }
   Module& operator[](std::size_t index) { return *children_.at(index); }
 
  private:
   std::vector<std::unique_ptr<Module>> children_;
+  bool checkpoints_ = false;
 };
 
 }  // namespace fovea::nn

@@ -132,6 +132,13 @@ void Stream::copy(void* device_to, const void* device_from, std::size_t bytes) {
   CHECK_CUDA(cudaMemcpyAsync(device_to, device_from, bytes, cudaMemcpyDeviceToDevice, raw_));
 }
 
+std::size_t Stream::free_memory() const {
+  make_current();
+  std::size_t free = 0, total = 0;
+  CHECK_CUDA(cudaMemGetInfo(&free, &total));
+  return free;
+}
+
 void Stream::fill_zero(void* device_to, std::size_t bytes) {
   CHECK_CUDA(cudaMemsetAsync(device_to, 0, bytes, raw_));
 }

@@ -55,6 +55,8 @@ class Stream {
   void copy_to_host(void* host_to, const void* device_from, std::size_t bytes);
   /// Copies within the device; does not wait.
   void copy(void* device_to, const void* device_from, std::size_t bytes);
+  /// Bytes of the GPU that nobody has taken. throws CudaError
+  std::size_t free_memory() const;
   void fill_zero(void* device_to, std::size_t bytes);
 
  private:

@@ -12,6 +12,7 @@
 #include "nn/conv2d.h"
 #include "nn/init.h"
 #include "nn/noise.h"
+#include "nn/sequential.h"
 #include "tests/nn/expect.h"
 
 using namespace fovea;
@@ -120,6 +121,23 @@ TEST_CASE("a checkpoint changes no bit of loss, gradients and running statistics
   CHECK(static_cast<double>(saved.kept) / kMap == doctest::Approx(kBlocks).epsilon(0.001));
   CHECK(static_cast<double>(nested.kept) / kMap == doctest::Approx(1).epsilon(0.001));
   CHECK(saved.peak < 0.65 * static_cast<double>(plain.peak));
+}
+
+TEST_CASE("a Sequential of checkpoints gives the bits of one without") {
+  const auto slopes = [](bool checkpoints) {
+    nn::Sequential net;
+    net.add<Block>(host());
+    net.add<Block>(host());
+    nn::initialize(net, 3);
+    net.set_checkpoints(checkpoints);
+    Tape tape({.seed = 9, .step = 4});
+    tape.backward(mean(square(net(tape.input(Tensor::normal({2, 4, 6, 6}, {5, 1, 2}, 0, 1, host()))))));
+    Floats all;
+    for (const auto& [name, parameter] : net.named_parameters())
+      for (const float v : parameter->grad.to_vector<float>()) all.push_back(v);
+    return all;
+  };
+  CHECK(slopes(true) == slopes(false));
 }
 
 TEST_CASE("a parameter that is used inside and outside of checkpoints gets one sum, in one order") {
