@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/cpu/pool.h"
 
+#include <utility>
+
 namespace fovea::cpu {
 
 Pool::Pool(int threads) {
@@ -24,34 +26,44 @@ void Pool::stop() {
 }
 
 void Pool::run(std::int64_t parts, void (*body)(void*, std::int64_t), void* context) {
+  Job job{body, context, parts};
   if (parts <= 1 || workers_.empty()) {
-    for (std::int64_t part = 0; part < parts; ++part) body(context, part);
-    return;
+    for (std::int64_t part = 0; part < parts; ++part) attempt(job, part);
+  } else {
+    {
+      const std::lock_guard lock(mutex_);
+      job_ = &job;
+      ++generation_;
+    }
+    wake_.notify_all();
+    drain(job);
+    std::unique_lock lock(mutex_);
+    finished_.wait(lock, [this] { return busy_ == 0; });
+    job_ = nullptr;  // a worker that wakes late finds nothing to do
   }
-  {
-    const std::lock_guard lock(mutex_);
-    body_ = body;
-    context_ = context;
-    parts_ = parts;
-    next_ = 0;
-    ++generation_;
-  }
-  wake_.notify_all();
-  drain(body, context, parts);
-  std::unique_lock lock(mutex_);
-  finished_.wait(lock, [this] { return busy_ == 0; });
-  body_ = nullptr;  // a worker that wakes late finds nothing to do
+  if (job.failure != nullptr) std::rethrow_exception(std::move(job.failure));
 }
 
-void Pool::drain(void (*body)(void*, std::int64_t), void* context, std::int64_t parts) {
+void Pool::drain(Job& job) {
   for (;;) {
     std::int64_t part;
     {
       const std::lock_guard lock(mutex_);
-      if (next_ >= parts) return;
-      part = next_++;
+      if (job.next >= job.parts) return;
+      part = job.next++;
     }
-    body(context, part);
+    attempt(job, part);
+  }
+}
+
+void Pool::attempt(Job& job, std::int64_t part) {
+  try {
+    job.body(job.context, part);
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    if (job.failure != nullptr && job.failed_part < part) return;
+    job.failure = std::current_exception();
+    job.failed_part = part;
   }
 }
 
@@ -59,15 +71,13 @@ void Pool::work() {
   std::uint64_t seen = 0;
   std::unique_lock lock(mutex_);
   for (;;) {
-    wake_.wait(lock, [&] { return stop_ || (generation_ != seen && body_ != nullptr); });
+    wake_.wait(lock, [&] { return stop_ || (generation_ != seen && job_ != nullptr); });
     if (stop_) return;
     seen = generation_;
     ++busy_;
-    const auto body = body_;
-    void* const context = context_;
-    const std::int64_t parts = parts_;
+    Job& job = *job_;
     lock.unlock();
-    drain(body, context, parts);
+    drain(job);
     lock.lock();
     if (--busy_ == 0) finished_.notify_one();
   }

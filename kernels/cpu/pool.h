@@ -3,6 +3,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <mutex>
 #include <thread>
 #include <type_traits>
@@ -29,20 +30,30 @@ class Pool {
   Arena& arena() { return arena_; }
 
   /// Calls body(context, part) for every part in 0..parts-1, on any thread, in any order.
+  /// throws what the lowest part that threw has thrown, once all parts are done: a failure spares no other
+  ///        part, so what was written and what is reported are the same for any number of threads
   void run(std::int64_t parts, void (*body)(void*, std::int64_t), void* context);
 
  private:
+  /// One call of run().
+  struct Job {
+    void (*body)(void*, std::int64_t);
+    void* context;
+    std::int64_t parts, next = 0;
+    std::int64_t failed_part = 0;  // the lowest that threw
+    std::exception_ptr failure = nullptr;
+  };
+
   void stop();
   void work();
-  void drain(void (*body)(void*, std::int64_t), void* context, std::int64_t parts);
+  void drain(Job& job);
+  void attempt(Job& job, std::int64_t part);
 
   Arena arena_{host_memory("cpu")};
   std::vector<std::jthread> workers_;
   std::mutex mutex_;
   std::condition_variable wake_, finished_;
-  void (*body_)(void*, std::int64_t) = nullptr;
-  void* context_ = nullptr;
-  std::int64_t parts_ = 0, next_ = 0;
+  Job* job_ = nullptr;  // of the caller who waits in run()
   int busy_ = 0;
   std::uint64_t generation_ = 0;
   bool stop_ = false;

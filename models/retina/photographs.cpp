@@ -5,7 +5,6 @@
 #include <array>
 #include <cctype>
 #include <cmath>
-#include <exception>
 
 #include <fmt/format.h>
 
@@ -133,18 +132,10 @@ Image load_photograph(const std::filesystem::path& file) {
 
 std::vector<Image> load_photographs(const std::vector<std::filesystem::path>& files, int threads) {
   std::vector<Image> images(files.size());
-  std::vector<std::exception_ptr> errors(files.size());
   for_parts(threads, static_cast<int>(files.size()), [&](int i) {
     const auto at = static_cast<std::size_t>(i);
-    try {
-      images[at] = load_photograph(files[at]);
-    } catch (...) {
-      errors[at] = std::current_exception();  // a thread has nobody to hand it to
-    }
+    images[at] = load_photograph(files[at]);
   });
-  for (const std::exception_ptr& error : errors) {
-    if (error) std::rethrow_exception(error);
-  }
   return images;
 }
 

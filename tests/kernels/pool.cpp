@@ -6,7 +6,10 @@
 #include <algorithm>
 #include <atomic>
 #include <set>
+#include <stdexcept>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "tensor/device.h"
 #include "tests/nn/expect.h"
@@ -42,6 +45,66 @@ TEST_CASE("what the parts wrote is there when run returns, run after run") {
       wrong += results[part] != (part < parts ? round + part : -1);
   }
   CHECK(wrong == 0);
+}
+
+/// The text of what run() throws when the parts in `failing` throw their number; visits counts all parts.
+std::string failure_of(cpu::Pool& pool, std::int64_t parts, const std::set<std::int64_t>& failing,
+                       std::atomic<std::int64_t>& visits) {
+  return message([&] {
+    cpu::for_parts(pool, parts, [&](std::int64_t part) {
+      ++visits;
+      if (failing.contains(part)) throw std::runtime_error("part " + std::to_string(part));
+    });
+  });
+}
+
+TEST_CASE("an exception in a part reaches the caller: that of the lowest part, when all parts are done") {
+  for (const int threads : {1, 2, 3, 8}) {
+    cpu::Scalar pool(threads);
+    for (int round = 0; round < 50; ++round) {
+      CAPTURE(threads);
+      std::atomic<std::int64_t> visits = 0;
+      CHECK(failure_of(pool, 64, {63, 7, 40, 8}, visits) == "part 7");
+      CHECK(visits == 64);
+      CHECK(failure_of(pool, 1, {0}, visits) == "part 0");
+      CHECK(failure_of(pool, 3, {0, 1, 2}, visits) == "part 0");
+      // The failure is over with the run that had it.
+      CHECK(failure_of(pool, 64, {}, visits) == "nothing was thrown");
+      CHECK(visits == 64 + 1 + 3 + 64);
+    }
+  }
+}
+
+TEST_CASE("what the other parts wrote is there after an exception, too") {
+  for (const int threads : {1, 3}) {
+    cpu::Scalar pool(threads);
+    std::vector<std::int64_t> results(100, -1);
+    auto square = [&](std::int64_t part) {
+      if (part == 31) throw std::bad_alloc();
+      results[static_cast<std::size_t>(part)] = part * part;
+    };
+    CHECK_THROWS_AS(cpu::for_parts(pool, 100, square), std::bad_alloc);
+    std::int64_t wrong = 0;
+    for (std::int64_t part = 0; part < 100; ++part)
+      wrong += results[static_cast<std::size_t>(part)] != (part == 31 ? -1 : part * part);
+    CHECK(wrong == 0);
+  }
+}
+
+TEST_CASE("an exception passes through a pool that a part of another pool uses") {
+  cpu::Scalar outer(3);
+  std::atomic<int> visits = 0;
+  const std::string text = message([&] {
+    cpu::for_parts(outer, 4, [&](std::int64_t part) {
+      cpu::Scalar inner(2);
+      cpu::for_parts(inner, 5, [&](std::int64_t inside) {
+        ++visits;
+        if (inside >= 2) throw std::runtime_error("part " + std::to_string(10 * part + inside));
+      });
+    });
+  });
+  CHECK(text == "part 2");
+  CHECK(visits == 20);
 }
 
 TEST_CASE("a part may use another pool") {

@@ -5,9 +5,12 @@
 #include <cmath>
 #include <numeric>
 #include <stdexcept>
+#include <string>
+#include <vector>
 
 #include <doctest/doctest.h>
 
+#include "models/retina/parts.h"
 #include "models/retina/reliability.h"
 
 using namespace fovea::retina;
@@ -54,6 +57,24 @@ TEST_CASE("retina spikes: the rate at rest is the nonlinearity averaged over the
   }
   CHECK(static_cast<double>(spikes) / 4800.0 ==
         doctest::Approx(expected * (1.0 - 0.008 * expected)).epsilon(0.05));
+}
+
+TEST_CASE("retina parts: an exception reaches the caller when all parts are done, the lowest part's first") {
+  for (const int threads : {1, 2, 5}) {
+    CAPTURE(threads);
+    std::vector<int> done(40);
+    std::string text;
+    try {
+      for_parts(threads, 40, [&](int part) {
+        done[static_cast<std::size_t>(part)] = 1;
+        if (part % 9 == 5) throw std::runtime_error("part " + std::to_string(part));
+      });
+    } catch (const std::exception& error) {
+      text = error.what();
+    }
+    CHECK(text == "part 5");
+    CHECK(std::accumulate(done.begin(), done.end(), 0) == 40);
+  }
 }
 
 TEST_CASE("retina spikes: cells and trials are independent, seeds matter, threads do not") {
