@@ -9,10 +9,19 @@ target_compile_definitions(fovea_flags INTERFACE FOVEA_HAS_CUDA=$<BOOL:${FOVEA_H
 set(FOVEA_WARNINGS -Wall -Wextra -Wconversion -Wno-sign-conversion -Wshadow -Werror)
 target_compile_options(fovea_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:${FOVEA_WARNINGS};-ffp-contract=off;-fno-math-errno>
   $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-ffp-contract=off -Werror=all-warnings --fmad=true --expt-relaxed-constexpr -lineinfo>)
-if(FOVEA_SANITIZE)
-  target_compile_options(fovea_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=address,undefined;-fno-sanitize-recover=all;-fno-omit-frame-pointer>)
-  target_link_options(fovea_flags INTERFACE -fsanitize=address,undefined)
+set(FOVEA_SANITIZER_FLAGS)
+if(FOVEA_SANITIZE STREQUAL "address")
+  set(FOVEA_SANITIZER_FLAGS -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+elseif(FOVEA_SANITIZE STREQUAL "thread")
+  set(FOVEA_SANITIZER_FLAGS -fsanitize=thread -fno-omit-frame-pointer)
+elseif(FOVEA_SANITIZE)
+  message(FATAL_ERROR "FOVEA_SANITIZE=${FOVEA_SANITIZE}: expected address, thread or OFF")
 endif()
+if(FOVEA_SANITIZE AND FOVEA_RACES)
+  message(FATAL_ERROR "FOVEA_RACES answers the calls of -fsanitize=thread itself and goes with no sanitizer: set FOVEA_SANITIZE=OFF")
+endif()
+target_compile_options(fovea_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${FOVEA_SANITIZER_FLAGS}>")
+target_link_options(fovea_flags INTERFACE ${FOVEA_SANITIZER_FLAGS})
 if(FOVEA_COVERAGE)
   if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
     message(FATAL_ERROR "FOVEA_COVERAGE=ON needs clang, and this is ${CMAKE_CXX_COMPILER_ID}. Configure with -DCMAKE_CXX_COMPILER=clang++-14")
@@ -21,6 +30,10 @@ if(FOVEA_COVERAGE)
   target_compile_options(fovea_flags INTERFACE -O1 -fprofile-instr-generate -fcoverage-mapping -fprofile-update=atomic)
   target_link_options(fovea_flags INTERFACE -fprofile-instr-generate)
 endif()
+
+# Kernels whose loads and stores the emulation follows. -fsanitize=thread for its calls, not its library (see
+# kernels/simt/race_hooks.cpp); a struct of 16 bytes must stay one access, as it is on a GPU; reports name lines.
+set(FOVEA_FOLLOWED_FLAGS -fsanitize=thread -fno-tree-sra -g1)
 
 # Puts the objects of a target into libfovea, which then needs `ARGN` at link time.
 function(fovea_part target)

@@ -7,7 +7,8 @@
 
 #include "tests/op_case.h"
 
-/// doctest's own options, and `--device=cpu|simt|cuda`. Exit code 77 means skipped: there is no such device
+/// doctest's own options, `--device=cpu|simt|cuda`, and `--accesses`: no checks, but a report of how the kernels
+/// of each op use memory (in the races build). Exit code 77 means skipped: there is no such device
 /// here.
 int main(int argc, char** argv) {
   constexpr int kSkipped = 77;
@@ -15,6 +16,7 @@ int main(int argc, char** argv) {
     const std::string_view argument = argv[i];
     if (argument.starts_with("--device="))
       fovea::test::set_device_under_test(std::string(argument.substr(9)));
+    if (argument == "--accesses") fovea::test::report_accesses_only();
   }
   if (fovea::test::device_under_test() == "cuda") {
     const std::string reason = fovea::Device::cuda_missing_reason();

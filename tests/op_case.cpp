@@ -7,16 +7,19 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <map>
 
 #include "autograd/cost.h"
+#include "kernels/simt/access_report.h"
 #include "tensor/views.h"
 
 namespace fovea::test {
 namespace {
 
 std::string g_device = "cpu";  // set once by main, before any test runs
+bool g_accesses = false;       // the same
 
 double unit_roundoff(DType dtype) { return dtype == DType::f64 ? 0x1p-53 : 0x1p-24; }
 
@@ -344,7 +347,24 @@ std::vector<std::string> failures(const OpCase& op, std::span<const Device> devi
   return report;
 }
 
+void report_accesses_only() { g_accesses = true; }
+
+void report_accesses(const OpCase& op) {
+  const Device device = Device::simt();
+  const auto grid = [&]() -> simt::Grid& {
+    return std::get<std::reference_wrapper<simt::Grid>>(device.queue()).get();
+  };
+  grid().count_accesses(true);
+  for (const Sample& sample : op.samples) {
+    const std::vector<Doubles> inputs = sample_inputs(op, sample);
+    const Doubles seed(op.reference(inputs, sample).size() + 1, 1.0);
+    run(op, sample, inputs, seed, device, false, {});
+  }
+  std::fputs(fmt::format("\n== {}\n{}", op.info.name, grid().access_report().text()).c_str(), stdout);
+}
+
 void check(const OpCase& op) {
+  if (g_accesses) return report_accesses(op);
   REQUIRE_MESSAGE(!op.samples.empty(), std::string(op.info.name) << " has no samples");
   for (const auto& group : device_groups()) {
     const std::vector<std::string> report = failures(op, group);

@@ -70,6 +70,12 @@ std::vector<std::string> failures(const OpCase& op, std::span<const Device> devi
 /// assertion each, and proves on the cpu that mutations are noticed.
 void check(const OpCase& op);
 
+/// Runs every sample once in the emulation, forward and backward, those too large for checks as well, and
+/// prints how well the kernels use memory: bank conflicts and sectors, with the lines that waste most.
+void report_accesses(const OpCase& op);
+/// From now on check() does that instead.
+void report_accesses_only();
+
 /// The device named on the command line: "cpu" (default), "simt" or "cuda".
 const std::string& device_under_test();
 void set_device_under_test(const std::string& name);

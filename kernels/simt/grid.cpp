@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "kernels/simt/access_report.h"
 #include "kernels/simt/scheduler.h"
 
 namespace fovea::simt {
@@ -26,6 +27,8 @@ Arena& Grid::arena() { return scheduler_->arena; }
 std::int64_t Grid::launches() const { return scheduler_->launches; }
 void Grid::reset_launches() { scheduler_->launches = 0; }
 void Grid::set_shared_fill(unsigned char fill) { scheduler_->shared_fill = fill; }
+void Grid::count_accesses(bool on) { scheduler_->count_accesses(on); }
+AccessReport Grid::access_report() const { return scheduler_->access_report(); }
 
 void Grid::run(const Launch& launch, void (*thread)(const void*), const void* context) {
   scheduler_->run(launch, thread, context);

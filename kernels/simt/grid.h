@@ -44,6 +44,7 @@ struct Launch {
   std::size_t dynamic_shared_bytes = 0;
 };
 
+struct AccessReport;  // access_report.h
 class Scheduler;
 
 /// The queue of the emulation. A launch returns when the kernel has finished.
@@ -67,6 +68,11 @@ class Grid {
   /// The byte that fills shared memory before a block starts: 0xff (a NaN in any float type) unless told.
   /// A kernel whose result depends on this byte reads shared memory that it has not written.
   void set_shared_fill(unsigned char fill);
+
+  /// From now on, counts bank conflicts and global memory sectors of each launch, from zero; or stops. Only
+  /// kernels compiled with FOVEA_RACES are followed.
+  void count_accesses(bool on);
+  AccessReport access_report() const;
 
   /// Runs thread(context) once per thread of the launch. Called by launch() in simt.h.
   /// throws KernelFault; or what the kernel threw, with the grid ready for the next launch

@@ -113,6 +113,7 @@ template <class T, class F>
 [[gnu::no_sanitize_thread]]
 #endif
 T exchange_with(T* address, F f) {
+  note_atomic(address, sizeof(T), __builtin_return_address(0));
   const T old = *address;
   *address = f(old);
   return old;

@@ -38,25 +38,38 @@ void Races::add_shared(const void* memory, std::size_t bytes, std::uint32_t bloc
   }
 }
 
-std::optional<Races::Conflict> Races::access(const void* memory, std::size_t bytes, bool write,
+void Races::start_copy(const void* memory, std::size_t bytes, std::uint32_t block) {
+  const auto start = reinterpret_cast<std::uintptr_t>(memory);
+  for (std::size_t i = 0; i < bytes; ++i) {
+    Cell& c = cell(start + i);
+    c.unwritten_block = block;
+    c.in_flight = true;
+  }
+}
+
+std::optional<Races::Conflict> Races::access(const void* memory, std::size_t bytes, Kind kind,
                                              const Access& now) {
   std::optional<Conflict> found;
   const auto start = reinterpret_cast<std::uintptr_t>(memory);
   for (std::size_t i = 0; i < bytes; ++i) {
     Cell& c = cell(start + i);
     const auto offset = static_cast<std::ptrdiff_t>(i);
-    if (!found && !ordered(c.write, now))
+    const bool both_atomic = kind == Kind::atomic && c.atomic;
+    if (!found && !both_atomic && !ordered(c.write, now))
       found = Conflict{.offset = offset, .earlier_wrote = true, .earlier = c.write};
-    if (write) {
-      for (const Access& read : c.reads)
-        if (!found && !ordered(read, now)) found = Conflict{.offset = offset, .earlier = read};
-      c.write = now;
-      c.unwritten_block = 0;
-    } else {
-      if (!found && c.unwritten_block == now.block) found = Conflict{.offset = offset, .unwritten = true};
+    if (kind != Kind::write && !found && c.unwritten_block == now.block)
+      found = Conflict{.offset = offset, .unwritten = true, .in_flight = c.in_flight};
+    if (kind == Kind::read) {
       if (c.reads[0].thread != now.thread || c.reads[0].block != now.block) c.reads[1] = c.reads[0];
       c.reads[0] = now;
+      continue;
     }
+    for (const Access& read : c.reads)
+      if (!found && !ordered(read, now)) found = Conflict{.offset = offset, .earlier = read};
+    c.write = now;
+    c.atomic = kind == Kind::atomic;
+    c.unwritten_block = 0;
+    c.in_flight = false;
   }
   return found;
 }

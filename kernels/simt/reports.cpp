@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /// What the scheduler says about a kernel that breaks a rule.
-#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <utility>
@@ -60,47 +59,18 @@ void Scheduler::fail(const std::string& why) const {
                     fmt::format("block {}, thread {} {}", text(block_), text(thread), why));
 }
 
-// ---- races: only in builds that note accesses
-// ---------------------------------------------------------------
-
-void Scheduler::note_access(const void* memory, std::size_t bytes, bool write, const void* code) {
-  const Thread& thread = threads_[current_];
-  if (thread.fiber == nullptr || thread.fiber->owns(memory)) return;
-  if (races_ == nullptr) {
-    races_ = std::make_unique<Races>();
-    races_->begin_launch(first_block_of_launch_);
-    races_->add_shared(dynamic_shared_.get(), launch_->dynamic_shared_bytes, block_number_);
-    for (const SharedVariable& v : shared_) races_->add_shared(v.memory.get(), v.bytes, block_number_);
-  }
-  const Races::Access now{
-      .block = block_number_, .barriers = barriers_, .warp_syncs = warps_[warp_].syncs, .thread = current_};
-  const auto conflict = races_->access(memory, bytes, write, now);
-  // Compiled code does not expect its loads and stores to throw, so the launch fails when this block is over.
-  if (conflict && !error_) report_conflict(*conflict, static_cast<const char*>(memory), write, code);
-}
-
-std::string Scheduler::describe_memory(const char* address) const {
-  const auto within = [&](const SharedMemory& memory, std::size_t bytes) {
-    const auto* start = static_cast<const char*>(memory.get());
-    return start != nullptr && address >= start && address < start + bytes;
-  };
-  for (const SharedVariable& v : shared_)
-    if (within(v.memory, v.bytes))
-      return fmt::format("byte {} of shared variable {}", address - static_cast<const char*>(v.memory.get()),
-                         v.name);
-  if (within(dynamic_shared_, launch_->dynamic_shared_bytes))
-    return fmt::format("byte {} of dynamic shared memory",
-                       address - static_cast<const char*>(dynamic_shared_.get()));
-  return fmt::format("global memory at {}", static_cast<const void*>(address));
-}
-
-void Scheduler::report_conflict(const Races::Conflict& conflict, const char* memory, bool write,
+void Scheduler::report_conflict(const Races::Conflict& conflict, const char* memory, Races::Kind kind,
                                 const void* code) {
   const Index3 thread = threads_[current_].index;
+  const char* const does = kind == Races::Kind::read    ? "reads"
+                           : kind == Races::Kind::write ? "writes"
+                                                        : "changes";
   std::string why = fmt::format("{} in block {}: thread {} {} {}",
-                                conflict.unwritten ? "unwritten read" : "race", text(block_), text(thread),
-                                write ? "writes" : "reads", describe_memory(memory + conflict.offset));
-  if (conflict.unwritten) {
+                                conflict.unwritten || conflict.in_flight ? "unwritten read" : "race",
+                                text(block_), text(thread), does, describe_memory(memory + conflict.offset));
+  if (conflict.in_flight) {
+    why += ", where a cp.async has not arrived";
+  } else if (conflict.unwritten) {
     why += ", which no thread has written";
   } else {
     why += fmt::format(", which thread {}", text(threads_[conflict.earlier.thread].index));
@@ -108,10 +78,7 @@ void Scheduler::report_conflict(const Races::Conflict& conflict, const char* mem
       why += fmt::format(" of block {}", text(block_at(conflict.earlier.block - first_block_of_launch_)));
     why += fmt::format(" has {}, and no barrier orders the two", conflict.earlier_wrote ? "written" : "read");
   }
-  Dl_info module{};
-  if (dladdr(code, &module) != 0 && module.dli_fname != nullptr)
-    why += fmt::format(" (addr2line -Cfie {} {:#x})", module.dli_fname,
-                       static_cast<const char*>(code) - static_cast<const char*>(module.dli_fbase) - 1);
+  why += fmt::format(" ({})", source_lines({code})[0]);
   error_ = std::make_exception_ptr(KernelFault(launch_->name, block_, thread, why));
 }
 

@@ -20,8 +20,6 @@ namespace fovea::simt {
 namespace {
 
 constexpr unsigned kMaxThreads = 1024;
-constexpr std::size_t kMaxStaticShared = 48 * 1024;
-constexpr std::size_t kMaxShared = 227 * 1024;
 
 thread_local Scheduler* t_scheduler = nullptr;
 
@@ -44,8 +42,21 @@ void* shared_variable(const void* site, const char* name, std::size_t bytes, std
   return running().shared_variable(site, name, bytes, alignment);
 }
 void* dynamic_shared() { return running().dynamic_shared(); }
+void warp_together(void (*work)(void* const*), void* mine, Place place) {
+  running().together(work, mine, place);
+}
+void require_shared(const void* address, std::size_t bytes, std::size_t alignment, Place place) {
+  running().require_shared(address, bytes, alignment, place);
+}
+void check_async(const AsyncCopy& copy) { running().check_async(copy); }
+void async_start(const AsyncCopy& copy) { running().async_start(copy); }
+void async_commit() { running().async_commit(); }
+void async_wait(unsigned groups) { running().async_wait(groups); }
 void note_access(const void* memory, std::size_t bytes, bool write, const void* code) {
   if (t_scheduler != nullptr) t_scheduler->note_access(memory, bytes, write, code);
+}
+void note_atomic(const void* memory, std::size_t bytes, const void* code) {
+  if (t_scheduler != nullptr) t_scheduler->note_atomic(memory, bytes, code);
 }
 
 Scheduler::Scheduler(Order turn_order) : order(turn_order), arena(host_memory("simt")) {}
@@ -85,6 +96,8 @@ void Scheduler::run(const Launch& launch, void (*thread)(const void*), const voi
   ++launches;
   first_block_of_launch_ = block_number_ + 1;
   if (races_ != nullptr) races_->begin_launch(first_block_of_launch_);
+  if (counting_) accesses_->begin_launch(launch.name);
+  copies_.clear();
 
   const std::uint64_t blocks = volume(launch.grid);
   block_step_ = 7919;
@@ -150,6 +163,7 @@ void Scheduler::fiber_main(Fiber& self) {
       bool threw = false;
       try {
         scheduler.thread_(scheduler.context_);
+        scheduler.check_copies_arrived();
       } catch (...) {
         if (!scheduler.error_) scheduler.error_ = std::current_exception();
         threw = true;
@@ -277,6 +291,7 @@ bool Scheduler::release_barrier() {
   at_barrier_ = 0;
   ++barriers_;
   vote_result_ = std::exchange(votes_, 0);
+  if (counting_) accesses_->match();
   return true;
 }
 
@@ -320,38 +335,29 @@ bool Scheduler::finish_collectives(Warp& warp) {
         t.result = (group >> t.source & 1u) != 0 ? lanes[t.source].bits : ~std::uint64_t{0};
     }
     if (first.kind == Collective::sync) ++warp.syncs;
+    if (first.kind == Collective::together) work_together(lanes);
     left &= ~group;
     served |= group;
   }
   warp.at_collective &= ~served;
   warp.ready |= served;
+  if (served != 0 && counting_) accesses_->match();
   return served != 0;
 }
 
-// ---- shared memory --------------------------------------------------------------------------------------
-
-/// Exactly the bytes asked for, so that AddressSanitizer sees the first byte beyond them.
-Scheduler::SharedMemory Scheduler::filled(std::size_t bytes, std::size_t alignment) const {
-  void* memory = nullptr;
-  if (posix_memalign(&memory, alignment < 16 ? 16 : alignment, bytes) != 0) throw std::bad_alloc();
-  std::memset(memory, shared_fill, bytes);
-  return SharedMemory(memory);
+void Scheduler::together(void (*work)(void* const*), void* mine, Place place) {
+  if (warps_[warp_].members != ~0u)
+    fail(fmt::format("calls {} at {}:{} in a warp of {} lanes; it takes all 32", place.call, place.file,
+                     place.line, std::popcount(warps_[warp_].members)));
+  threads_[current_].work = work;
+  collective(Collective::together, ~0u, reinterpret_cast<std::uintptr_t>(mine), 0, place);
 }
 
-void* Scheduler::shared_variable(const void* site, const char* name, std::size_t bytes,
-                                 std::size_t alignment) {
-  for (const SharedVariable& variable : shared_)
-    if (variable.site == site) return variable.memory.get();
-  shared_bytes_ += bytes;
-  const std::size_t fixed = shared_bytes_ - launch_->dynamic_shared_bytes;
-  if (fixed > kMaxStaticShared)
-    fail(fmt::format("declares {} bytes of static shared memory; {} are allowed", fixed, kMaxStaticShared));
-  if (shared_bytes_ > kMaxShared)
-    fail(fmt::format("has {} bytes of static and dynamic shared memory; a block has {}", shared_bytes_,
-                     kMaxShared));
-  shared_.push_back({site, name, bytes, filled(bytes, alignment)});
-  if (races_ != nullptr) races_->add_shared(shared_.back().memory.get(), bytes, block_number_);
-  return shared_.back().memory.get();
+void Scheduler::work_together(const Thread* lanes) const {
+  void* mine[kWarp];
+  for (unsigned lane = 0; lane < kWarp; ++lane)
+    mine[lane] = reinterpret_cast<void*>(static_cast<std::uintptr_t>(lanes[lane].bits));
+  lanes[0].work(mine);
 }
 
 // ---- chance ---------------------------------------------------------------------------------------------

@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "kernels/arena.h"
+#include "kernels/simt/accesses.h"
+#include "kernels/simt/async_copies.h"
 #include "kernels/simt/fiber.h"
 #include "kernels/simt/grid.h"
 #include "kernels/simt/races.h"
@@ -37,10 +39,19 @@ class Scheduler {
 
   int barrier(bool vote, Place place);
   std::uint64_t collective(Collective kind, unsigned mask, std::uint64_t bits, unsigned source, Place place);
+  void together(void (*work)(void* const*), void* mine, Place place);
   unsigned lane() const { return current_ % kWarp; }
   void* shared_variable(const void* site, const char* name, std::size_t bytes, std::size_t alignment);
   void* dynamic_shared() const { return dynamic_shared_.get(); }
+  void require_shared(const void* address, std::size_t bytes, std::size_t alignment, Place place) const;
+  void check_async(const AsyncCopy& copy) const;
+  void async_start(const AsyncCopy& copy);
+  void async_commit();
+  void async_wait(unsigned groups);
   void note_access(const void* memory, std::size_t bytes, bool write, const void* code);
+  void note_atomic(const void* memory, std::size_t bytes, const void* code);
+  void count_accesses(bool on);
+  AccessReport access_report() const;
 
   Order order;
   Arena arena;
@@ -49,6 +60,8 @@ class Scheduler {
 
  private:
   static constexpr unsigned kWarp = 32;
+  static constexpr std::size_t kMaxStaticShared = 48 * 1024;
+  static constexpr std::size_t kMaxShared = 227 * 1024;
 
   struct Thread {
     Fiber* fiber = nullptr;
@@ -56,6 +69,7 @@ class Scheduler {
     Collective kind{};
     unsigned mask = 0, source = 0;
     std::uint64_t bits = 0, result = 0;
+    void (*work)(void* const*) = nullptr;
     Place place{};
   };
   /// The lanes of a warp by what they are doing; a lane that is running or in pass_ is in none but `members`.
@@ -84,13 +98,25 @@ class Scheduler {
   void begin_sweep();
   unsigned take_lane();
   bool finish_collectives(Warp& warp);
+  void work_together(const Thread* lanes) const;
   bool release_barrier();
   void wait();
   void abandon_fibers();
 
   void report_divergence();
-  void report_conflict(const Races::Conflict& conflict, const char* memory, bool write, const void* code);
-  std::string describe_memory(const char* address) const;
+  void note_race(const void* memory, std::size_t bytes, Races::Kind kind, const void* code);
+  void report_conflict(const Races::Conflict& conflict, const char* memory, Races::Kind kind,
+                       const void* code);
+  bool is_local(const void* memory) const;
+  struct SharedPlace {
+    const char* name = nullptr;  // empty for dynamic shared memory
+    const char* start = nullptr;
+    std::size_t bytes = 0;
+  };
+  SharedPlace shared_place(const void* address) const;
+  bool in_shared(const void* memory) const;
+  std::string describe_memory(const void* address) const;
+  void check_copies_arrived() const;
   std::string describe(unsigned thread) const;
   [[noreturn]] void fail(const std::string& why) const;
   SharedMemory filled(std::size_t bytes, std::size_t alignment) const;
@@ -118,6 +144,7 @@ class Scheduler {
   std::uint32_t block_number_ = 0;  // over all launches
   std::uint32_t first_block_of_launch_ = 1;
   SharedMemory dynamic_shared_;
+  std::vector<AsyncCopies> copies_;  // of each thread; empty until a thread of the launch starts one
   std::exception_ptr error_;
 
   // whose turn it is
@@ -129,6 +156,8 @@ class Scheduler {
   unsigned current_ = 0;  // the thread that runs
 
   std::unique_ptr<Races> races_;  // made by the first access that is noted
+  std::unique_ptr<Accesses> accesses_;
+  bool counting_ = false;
   Fiber home_;
   std::vector<std::unique_ptr<Fiber>> fibers_;
   std::vector<Fiber*> idle_;

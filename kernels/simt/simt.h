@@ -2,8 +2,9 @@
 #pragma once
 
 /// Lets one kernel source compile twice: by nvcc for a GPU, by the host compiler for the emulation. The only
-/// header that asks which of the two it is. Each kernels/cuda/X.cu includes it, by access.cuh or block.cuh or
-/// itself. Not for other host code: it brings CUDA's global names (threadIdx, float4, min, …).
+/// header that asks which of the two it is, but for those of single instructions (mma.cuh, async_copy.cuh).
+/// Each kernels/cuda/X.cu includes it, by access.cuh or block.cuh or itself. Not for other host code: it
+/// brings CUDA's global names (threadIdx, float4, min, …).
 ///
 /// Beyond CUDA's own names it supplies
 ///   gpu::Queue       cuda::Stream or simt::Grid: what the launchers of a .cu file take
@@ -60,19 +61,26 @@ namespace fovea::gpu {
 using Queue = simt::Grid;
 }
 
+#if defined(__SANITIZE_THREAD__)
+#define FOVEA_NOT_NOTED __attribute__((no_sanitize_thread))
+#else
+#define FOVEA_NOT_NOTED
+#endif
+
 namespace fovea::simt {
 
 template <class... P>
 void launch(Grid& queue, const char* name, void (*kernel)(P...), dim3 grid, dim3 block,
             std::size_t shared_bytes, std::type_identity_t<P>... args) {
-  const auto thread = [&] { kernel(args...); };
+  // Reads of arguments are no loads: a GPU has them in constant memory.
+  const auto thread = [&]() FOVEA_NOT_NOTED { kernel(args...); };
   using Thread = decltype(thread);
   queue.run(
       {.name = name,
        .grid = {grid.x, grid.y, grid.z},
        .block = {block.x, block.y, block.z},
        .dynamic_shared_bytes = shared_bytes},
-      [](const void* context) { (*static_cast<const Thread*>(context))(); }, &thread);
+      [](const void* context) FOVEA_NOT_NOTED { (*static_cast<const Thread*>(context))(); }, &thread);
 }
 
 }  // namespace fovea::simt

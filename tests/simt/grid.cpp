@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/arena.h"
+#include "kernels/simt/access_report.h"
 #include "kernels/simt/simt.h"
 #include "tests/simt/orders.h"
 
@@ -149,6 +150,15 @@ TEST_CASE("grids on several threads do not meet, and a grid may move between thr
     CHECK(outs[1][k] == 2000 + i);
     CHECK(outs[2][k] == 7 + i);
   }
+}
+
+TEST_CASE("an access report of kernels that are not followed says so") {
+  simt::Grid grid;
+  CHECK(grid.access_report().text() == "no kernel was launched\n");
+  grid.count_accesses(true);
+  int out = 0;
+  launch(grid, "identify", identify_kernel, 1, 1, 0, 7, &out);
+  CHECK(contains(grid.access_report().text(), "only kernels compiled with FOVEA_RACES=ON are followed"));
 }
 
 TEST_CASE("scratch comes from the grid's arena") {
