@@ -218,6 +218,9 @@ check 'test leaves the long ones out' called 'ctest --test-dir build/dev --outpu
 run test --all
 check 'test --all: sanitizers too' called 'ctest --test-dir build/asan-ubsan'
 check 'test --all: long ones too' not_called 'build/dev .*-LE long'
+check 'test --all: threads too' called 'ctest --test-dir build/tsan'
+check 'test --all: only the kernels are followed' called '--target followed'
+check 'test --all: races too' called 'ctest --test-dir build/races --output-on-failure --no-tests=error -j 2 -L followed'
 check '--all is not for ctest' not_called '--all'
 check 'test --all: coverage too' called 'python3 tests/coverage.py'
 run test --all -R philox
