@@ -305,6 +305,15 @@ TEST_CASE("what a record keeps goes as soon as backward has passed it") {
   CHECK(on.live_bytes() == after);
 }
 
+TEST_CASE("a rule may give no gradient for an input that wants one: it is zero") {
+  static constexpr OpInfo kStep{.name = "step"};
+  const Machine on;
+  Tape tape;
+  const Var x = tape.leaf(on({2}));
+  tape.backward(record(kStep, on({1}), {x}, {}, [](const Tensor&, Needs, Kept) -> Grads { return {}; }));
+  CHECK_FALSE(tape.grad(x).defined());
+}
+
 TEST_CASE("what a tape refuses") {
   const Machine on;
   Tape tape, other;
@@ -329,6 +338,7 @@ TEST_CASE("what a tape refuses") {
   CHECK(record_constant(kArgmax, on({1}), {detach(x)}).tape() == &tape);
   CHECK(record_constant(kArgmax, on({1}), {Var(on({1}))}).tape() == nullptr);
   CHECK(message([&] { (void)tape.grad(square(x)); }) == "grad: [2] is not a leaf of this tape");
+  CHECK(message([&] { (void)tape.grad(y); }) == "grad: [2] is not a leaf of this tape");
   CHECK(message([&] { check_dtype("fft", "x", on({1}), DType::f64); }) ==
         "fft: x [1] is f32, expected f64; convert it with to()");
 
