@@ -97,7 +97,8 @@ void file_error(const fs::path& path, std::string_view what, int error) {
   const char* hint = error == ENOSPC || error == EDQUOT ? "; free some space or choose another folder"
                      : error == EACCES || error == EPERM || error == EROFS
                          ? "; choose a folder you may write to"
-                         : "";
+                     : error == ENOTDIR || error == ENOENT || error == EISDIR ? "; choose another place"
+                                                                              : "";
   throw IoError(fmt::format("{}: cannot {}: {}{}", path.string(), what, std::strerror(error), hint));
 }
 
@@ -111,7 +112,8 @@ void replace_file(const fs::path& target, const std::function<void(const fs::pat
     // The second reading must come from the disk, not from the cache that the first one filled.
     ::posix_fadvise(file.fd(), 0, 0, POSIX_FADV_DONTNEED);
     if (checksum(file.fd(), target) != written)
-      throw IoError(fmt::format("{}: the disk gave back other bytes than were written", target.string()));
+      throw IoError(fmt::format("{}: the disk gave back other bytes than were written",
+                                target.string()));  // untested: needs a failing disk
   }
   temporary.rename_to(target);
 }

@@ -10,6 +10,7 @@
 
 #include "tensor/errors.h"
 #include "tensor/io.h"
+#include "tensor/names.h"
 
 namespace fovea::apps {
 namespace fs = std::filesystem;
@@ -73,7 +74,7 @@ void check_format(const fs::path& file, const std::map<std::string, std::string>
         fmt::format("{}: is a safetensors file, but not a checkpoint of fovea train", file.string()));
   if (*version != kVersion)
     throw IoError(fmt::format("{}: is of format {}, this build reads {}{}; read it with {} fovea",
-                              file.string(), format->second, kFormat, kVersion,
+                              file.string(), printable(format->second, 40), kFormat, kVersion,
                               *version > kVersion ? "a newer" : "an older"));
 }
 
@@ -87,7 +88,8 @@ void write_checkpoint(const fs::path& file, const SavedRun& saved) {
   copy.notes["checksum"] = checksum_of(copy);
   save_safetensors(file, copy.tensors, copy.notes);
   if (read_checkpoint(file).notes != copy.notes)  // with the checksum, which it has compared with the content
-    throw IoError(fmt::format("{}: the disk gave back another checkpoint than was written", file.string()));
+    throw IoError(fmt::format("{}: the disk gave back another checkpoint than was written",
+                              file.string()));  // untested: needs a failing disk
 }
 
 SavedRun read_checkpoint(const fs::path& file) {
@@ -134,10 +136,15 @@ Checkpoint find_checkpoint(const fs::path& run, std::string_view which) {
     if (which == "latest" ? checkpoint.step == all.back().step : fmt::format("{}", checkpoint.step) == which)
       return checkpoint;
   std::vector<std::int64_t> steps;
-  for (const Checkpoint& checkpoint : all) steps.push_back(checkpoint.step);
-  throw IoError(steps.empty() ? fmt::format("{}: has no checkpoint yet", run.string())
-                              : fmt::format("{}: has no checkpoint '{}'; there are steps {}", run.string(),
-                                            which, fmt::join(steps, ", ")));
+  std::vector<std::string> names{"best", "latest"};
+  for (const Checkpoint& checkpoint : all) {
+    steps.push_back(checkpoint.step);
+    names.push_back(fmt::format("{}", checkpoint.step));
+  }
+  throw IoError(steps.empty()
+                    ? fmt::format("{}: has no checkpoint yet", run.string())
+                    : fmt::format("{}: has no checkpoint '{}'{} (there are steps {})", run.string(), which,
+                                  which == "best" ? "" : did_you_mean(which, names), fmt::join(steps, ", ")));
 }
 
 }  // namespace fovea::apps

@@ -12,11 +12,12 @@
 #include "apps/names.h"
 #include "apps/version.h"
 #include "kernels/arena.h"
+#include "tensor/names.h"
 
 namespace fovea::apps {
 namespace {
 
-/// Errors are one line, whatever a library puts into its text.
+/// Errors are one line that a terminal can show, whatever a library, a file or a user puts into the text.
 std::string one_line(std::string_view text) {
   std::string line;
   for (const char c : text) {
@@ -26,7 +27,7 @@ std::string one_line(std::string_view text) {
       line += ' ';
   }
   while (!line.empty() && (line.back() == ' ' || line.back() == '.')) line.pop_back();
-  return line;
+  return printable(line, 1000);
 }
 
 std::vector<std::string> subcommand_names(const CLI::App& program) {
@@ -60,7 +61,13 @@ std::string usage_error(const CLI::App& program, const CLI::ParseError& error) {
     const std::string name = wrong.substr(0, wrong.find('='));
     return fmt::format("unknown option '{}'{}", name, did_you_mean(name, option_names(command)));
   }
-  return one_line(error.what());
+  // CLI11's own words leave out what was expected.
+  std::string text = one_line(error.what());
+  if (constexpr std::string_view kStart = "Could not convert: "; text.starts_with(kStart))
+    return text.substr(kStart.size()) + ": expected a number";
+  if (const auto end = text.find(": 1 required "); end != std::string::npos)
+    return text.substr(0, end) + ": expected a value after it";
+  return text;
 }
 
 int run_command(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err) {
@@ -81,7 +88,7 @@ int run_command(const std::vector<std::string>& arguments, std::ostream& out, st
 
   std::string prefix = "fovea";
   const auto fail = [&](int code, std::string_view text) {
-    err << fmt::format("{}: {}", prefix, text) << std::endl;
+    err << fmt::format("{}: {}", prefix, one_line(text)) << std::endl;
     return code;
   };
   if (arguments.empty()) {
@@ -109,13 +116,14 @@ int run_command(const std::vector<std::string>& arguments, std::ostream& out, st
     return fail(kWrongUsage,
                 fmt::format("{} ('{} --help' shows the usage)", usage_error(program, error), prefix));
   } catch (const UsageError& error) {
-    return fail(kWrongUsage, one_line(error.what()));
+    return fail(kWrongUsage, error.what());
   } catch (const OutOfMemory& error) {  // says who asked for how much
-    return fail(kFailed, one_line(error.what()));
+    return fail(kFailed, error.what());
   } catch (const std::bad_alloc&) {
-    return fail(kFailed, "out of memory; a smaller train.batch needs less");
+    return fail(kFailed,
+                "out of memory; a smaller train.batch needs less");  // untested: the arena says it better
   } catch (const std::exception& error) {
-    return fail(kFailed, one_line(error.what()));
+    return fail(kFailed, error.what());
   }
 }
 

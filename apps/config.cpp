@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "apps/names.h"
+#include "tensor/names.h"
 
 namespace fovea::apps {
 namespace {
@@ -93,7 +94,8 @@ std::string expected(const Key& key) {
 
 [[noreturn]] void refuse(const Key& key, std::string_view got, std::string_view origin,
                          std::string_view more = {}) {
-  throw UsageError(fmt::format("{}: {} = {}: expected {}{}", origin, key.name, got, expected(key), more));
+  throw UsageError(
+      fmt::format("{}: {} = {}: expected {}{}", origin, key.name, printable(got, 120), expected(key), more));
 }
 
 std::string shown(const Value& value) { return to_toml(value); }
@@ -173,7 +175,7 @@ std::size_t Config::index(std::string_view name, std::string_view origin) const 
     if (keys_[i].name == name) return i;
   std::vector<std::string> names;
   for (const Key& key : keys_) names.push_back(key.name);
-  throw UsageError(fmt::format("{}: unknown key '{}'{}", origin, name, did_you_mean(name, names)));
+  throw UsageError(fmt::format("{}: unknown key '{}'{}", origin, printable(name), did_you_mean(name, names)));
 }
 
 void Config::set(std::string_view name, const Value& value, std::string_view origin) {

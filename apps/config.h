@@ -85,6 +85,10 @@ class Config {
   std::vector<Setting> settings_;
 };
 
+/// The text under a dotted name in a TOML file, whatever else the file holds; "" if there is none.
+/// throws IoError, UsageError as load_toml does
+std::string toml_text_at(const std::filesystem::path& path, std::string_view name);
+
 /// One line a key: name, default, range or choices, doc. For --help and --keys.
 std::string describe_keys(const std::vector<Key>& keys);
 

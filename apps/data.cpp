@@ -10,6 +10,7 @@
 #include "apps/cli.h"
 #include "apps/exit_code.h"
 #include "apps/names.h"
+#include "tensor/file.h"
 
 namespace fovea::apps {
 namespace {
@@ -18,7 +19,9 @@ std::string data_sets_text() {
   std::string text = "Data sets:\n";
   for (const DataSetEntry& entry : data_set_list())
     text += fmt::format("  {}: {}\n", entry.name, entry.summary);
-  return text + "  or the path of a recording (safetensors, the tensors named as in the labs' HDF5 files)\n";
+  return text +
+         "  or the path of a file to describe: a recording, a checkpoint, or any safetensors, npz, npy or "
+         "IDX (.gz)\n";
 }
 
 int run_data(const DataRequest& request) {
@@ -29,9 +32,15 @@ int run_data(const DataRequest& request) {
   std::vector<std::string> names;
   for (const DataSetEntry& entry : data_set_list()) names.push_back(entry.name);
   const bool known = std::find(names.begin(), names.end(), request.name) != names.end();
-  if (!known && !std::filesystem::exists(request.name))
+  if (!known && !std::filesystem::exists(request.name)) {
+    std::string hint = did_you_mean(request.name, names);
+    if (hint.empty()) hint = nearest_file(request.name);
     throw UsageError(fmt::format("'{}' is neither a data set nor a file{} ('fovea data' lists the names)",
-                                 request.name, did_you_mean(request.name, names)));
+                                 request.name, hint));
+  }
+  if (!(request.recording.minutes >= 0.07 && request.recording.minutes <= 10000))
+    throw UsageError(
+        fmt::format("--minutes {}: expected a number from 0.07 to 10000", request.recording.minutes));
   return make_data(request);
 }
 
@@ -52,8 +61,7 @@ void register_data(CLI::App& program, Action& action) {
   command->add_option("--stimulus", request->recording.stimulus, "photographs, dead-leaves or white-noise")
       ->capture_default_str();
   command->add_option("--minutes", request->recording.minutes, "Length of the training movie")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->capture_default_str();
   command->add_option("--seed", request->recording.seed, "Seed of stimulus and spikes")
       ->capture_default_str();
   command->add_option("--out", request->out,

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "apps/atomic_file.h"
 #include "apps/data.h"
+#include "apps/data_file.h"
 #include "apps/exit_code.h"
 #include "nn/metrics/responses.h"
+#include "tensor/names.h"
 #include "tensor/views.h"
 
 namespace fovea::apps {
@@ -19,21 +22,50 @@ double mean_of(const Tensor& x) {
   return sum / static_cast<double>(x.numel());
 }
 
-nlohmann::ordered_json describe(const std::filesystem::path& path, const retina::RecordingData& data) {
-  nlohmann::ordered_json json{{"path", path.string()},
-                              {"checksum", fmt::format("{:016x}", file_checksum(path))},
-                              {"cells", data.cells()},
-                              {"train_frames", data.train_stimulus.size(0)},
-                              {"train_blocks", data.blocks},
-                              {"test_frames", data.test_stimulus.size(0)},
-                              {"test_repeats", data.test_repeats.size(0)}};
+using Json = nlohmann::ordered_json;
+
+void describe_recording(Json& json, const retina::RecordingData& data) {
+  json["cells"] = data.cells();
+  json["train_frames"] = data.train_stimulus.size(0);
+  json["train_blocks"] = data.blocks;
+  json["test_frames"] = data.test_stimulus.size(0);
+  json["test_repeats"] = data.test_repeats.size(0);
   const auto ceiling = retina::noise_ceilings(data, retina::kAdaptationFrames);
   for (std::int64_t c = 0; c < data.cells(); ++c)
     json["mean_rate_hz"].push_back(mean_of(select(data.train_rate, 0, c)));
-  json["noise_ceiling"] = ceiling;
+  json["noise_ceiling"] = ceiling;  // null: nobody knows it, or the test movie is too short
   json["mean_noise_ceiling"] = nn::summarize(ceiling).mean;
-  for (const auto& [key, value] : data.metadata) json[key] = value;
+}
+
+Json describe(const std::filesystem::path& path) {
+  const DataFile file = load_data_file(path);
+  Json json{{"path", path.string()},
+            {"checksum", fmt::format("{:016x}", file_checksum(path))},
+            {"kind", file.kind},
+            {"tensors", Json::array()}};
+  if (file.kind == "recording")
+    describe_recording(json, retina::load_recording(path, Device::cpu({.threads = 1})));
+  for (const auto& [name, tensor] : file.tensors)
+    json["tensors"].push_back(
+        {{"name", name},
+         {"dtype", dtype_name(tensor.dtype())},
+         {"shape", std::vector<std::int64_t>(tensor.shape().begin(), tensor.shape().end())}});
+  for (const auto& [key, value] : file.metadata)
+    if (!json.contains(key)) json[key] = value;
   return json;
+}
+
+/// One line an entry, and one for each tensor.
+void print(const Json& json) {
+  for (const auto& [key, value] : json.items()) {
+    if (key == "tensors") continue;
+    fmt::print("{:<20} {}\n", printable(key),
+               value.is_string() ? printable(value.get<std::string>(), 400) : value.dump());
+  }
+  for (const Json& tensor : json.at("tensors"))
+    fmt::print("{:<32} {:<4} [{}]\n", printable(tensor.at("name").get<std::string>()),
+               tensor.at("dtype").get<std::string>(),
+               fmt::join(tensor.at("shape").get<std::vector<std::int64_t>>(), ", "));
 }
 
 }  // namespace
@@ -51,15 +83,15 @@ int make_data(const DataRequest& request) {
                  std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     }
   } else if (request.out) {
-    throw UsageError("--out: only a generated data set can be written; give its name instead of a path");
+    throw UsageError(fmt::format(
+        "--out {}: only a generated data set can be written; give its name (retina) instead of {}",
+        request.out->string(), request.name));
   }
-  const auto description = describe(path, retina::load_recording(path, Device::cpu({.threads = 1})));
-  if (request.json) {
-    fmt::print("{}\n", description.dump(2));
-  } else {
-    for (const auto& [key, value] : description.items())
-      fmt::print("{:<20} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
-  }
+  const Json description = describe(path);
+  if (request.json)
+    fmt::print("{}\n", description.dump(2, ' ', false, Json::error_handler_t::replace));
+  else
+    print(description);
   return kDone;
 }
 

@@ -9,6 +9,7 @@
 #include "apps/model_list.h"
 #include "apps/retina_report.h"
 #include "apps/retina_task.h"
+#include "apps/run_state.h"
 #include "models/retina/predict.h"
 
 namespace fovea::apps {
@@ -16,16 +17,14 @@ namespace {
 
 /// The settings that a run was made with.
 Config run_config(const std::filesystem::path& run) {
-  for (const ModelEntry& model : model_list()) {
-    Config config = default_config(model);
-    try {
-      config.load_toml(run / "config.toml");
-      return config;
-    } catch (const UsageError&) {
-      if (&model == &model_list().back()) throw;  // another model's keys
-    }
-  }
-  throw IoError(fmt::format("{}: no model fits its config.toml", run.string()));
+  const std::filesystem::path file = run / "config.toml";
+  const std::string model = toml_text_at(file, "model.name");
+  if (model.empty())
+    throw IoError(
+        fmt::format("{}: names no model (model.name = …); was it written by fovea train?", file.string()));
+  Config config = default_config(find_model(model));
+  config.load_toml(file);
+  return config;
 }
 
 }  // namespace
@@ -36,7 +35,7 @@ int evaluate(const EvalRequest& request) {
   const Device device = request.device == "auto" ? Device::best() : Device::parse(request.device);
   const RetinaData data = load_retina_data(config);
   const RetinaModel model = make_retina_model(config, data.train.cells(), device);
-  model.module->load_state(read_weights(checkpoint.path));
+  load_weights(*model.module, checkpoint.path);
   const nn::WindowDataset& part =
       request.split == "train" ? data.train : (request.split == "validation" ? data.validation : data.test);
   const retina::Predictions predicted = retina::predict(*model.module, part, device);

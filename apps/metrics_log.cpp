@@ -14,9 +14,13 @@
 namespace fovea::apps {
 namespace {
 
+using Json = nlohmann::ordered_json;
+
 /// empty if the text is not a line of ours
 std::optional<MetricsRow> parse(std::string_view text) {
-  const auto json = nlohmann::ordered_json::parse(text, nullptr, /*allow_exceptions=*/false);
+  // Ours are flat: whatever is nested is dropped, so that its depth costs no memory.
+  const auto flat = [](int depth, Json::parse_event_t, const Json&) { return depth <= 1; };
+  const Json json = Json::parse(text, flat, /*allow_exceptions=*/false);
   if (!json.is_object() || !json.contains("step") || !json["step"].is_number_integer()) return std::nullopt;
   MetricsRow row{json["step"].get<std::int64_t>(), {}};
   for (const auto& [name, value] : json.items()) {

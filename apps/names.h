@@ -1,22 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "tensor/names.h"
+
 namespace fovea::apps {
 
-/// Smallest number of insertions, deletions, replacements and swaps of neighbours that turn a into b
-/// (optimal string alignment: no letter is edited twice).
-int edit_distance(std::string_view a, std::string_view b);
+using fovea::did_you_mean;
+using fovea::edit_distance;
+using fovea::nearest_name;
 
-/// The name that was probably meant: the nearest one by edit distance if at most a third of the letters are
-/// wrong, else one that contains `wrong` or whose part after the last '.' is `wrong`. Ties go to the first.
-std::optional<std::string> nearest_name(std::string_view wrong, const std::vector<std::string>& names);
-
-/// "; did you mean 'optim.lr'?", or "" when nothing is near.
-std::string did_you_mean(std::string_view wrong, const std::vector<std::string>& names);
+/// throws UsageError "--split tset: expected train, validation or test; did you mean 'test'?" unless `value` is
+/// one of `names`
+void check_choice(std::string_view option, std::string_view value, const std::vector<std::string>& names);
 
 }  // namespace fovea::apps

@@ -86,7 +86,8 @@ int take_lock(const fs::path& folder) {
     if (error == EWOULDBLOCK)
       throw IoError(fmt::format("{}: a run is going on here ({}); choose another folder with --out",
                                 folder.string(), owner_in(lock)));
-    throw IoError(fmt::format("{}: cannot lock: {}", lock.string(), std::strerror(error)));
+    throw IoError(fmt::format("{}: cannot lock: {}", lock.string(),
+                              std::strerror(error)));  // untested: needs a file system without locks
   }
 }
 
@@ -136,8 +137,9 @@ RunFolder RunFolder::open_new(const fs::path& parent, std::string_view name) {
       return run;
     }
     if (error)
-      throw IoError(fmt::format("{}: cannot make the folder: {}; choose another one with --out",
-                                folder.string(), error.message()));
+      throw IoError(fmt::format(
+          "{}: cannot make the folder: {}; choose another one with --out",  // untested: root may write anywhere
+          folder.string(), error.message()));
   }
 }
 
@@ -209,7 +211,7 @@ void RunFolder::check_space(std::uint64_t checkpoint_bytes) const {
   const std::uint64_t available = static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
   constexpr double kMiB = 1 << 20;
   if (available < needed)
-    throw IoError(fmt::format(
+    throw IoError(fmt::format(  // untested: tests/crash/full_disk.sh looks at its words
         "{}: not enough space for the checkpoints: {:.1f} MiB are needed, {:.1f} MiB are "
         "free; free some or choose another folder with --out",
         path_.string(), static_cast<double>(needed) / kMiB, static_cast<double>(available) / kMiB));

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <cmath>
 #include <sstream>
 #include <vector>
 
@@ -156,7 +157,13 @@ void RunState::load(const nn::State& state) {
     if (found == state.end()) throw ValueError(fmt::format("there is no '{}'", name));
     return found->second.item();
   };
-  const auto integer = [&](const std::string& name) { return static_cast<std::int64_t>(real(name)); };
+  const auto integer = [&](const std::string& name) {
+    const double value = real(name);
+    constexpr double kMost = std::int64_t{1} << 53;  // beyond, doubles have gaps
+    if (!(value >= -1 && value <= kMost) || value != std::floor(value))
+      throw ValueError(fmt::format("'{}' is {}, expected a whole number", name, value));
+    return static_cast<std::int64_t>(value);
+  };
   task_.model().load_state(nn::without_prefix("model.", state));
   optimizer.load_state(nn::without_prefix("optim.", state));
   step = integer("train.step");
@@ -186,6 +193,15 @@ void RunState::start_from(const SavedRun& saved, const std::filesystem::path& fi
 std::string arithmetic_of(const Device& device) {
   const std::string text = device.description();
   return text.substr(0, text.find(", "));
+}
+
+void load_weights(nn::Module& into, const std::filesystem::path& file) {
+  const nn::State weights = read_weights(file);
+  try {
+    into.load_state(weights);
+  } catch (const ValueError& error) {
+    throw IoError(fmt::format("{}: does not fit this model: {}", file.string(), error.what()));
+  }
 }
 
 }  // namespace fovea::apps

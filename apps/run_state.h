@@ -60,6 +60,9 @@ class RunState {
   std::int64_t bad_evaluations_ = 0;
 };
 
+/// The weights of a checkpoint. throws IoError, naming it, also if they are another model's
+void load_weights(nn::Module& into, const std::filesystem::path& file);
+
 /// What decides the bits of a result, without the number of threads: "cpu avx512", "cuda:0 NVIDIA H100".
 std::string arithmetic_of(const Device& device);
 

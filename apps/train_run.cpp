@@ -125,7 +125,7 @@ class Trainer {
 
   double finite(double loss) const {
     if (std::isfinite(loss)) return loss;
-    throw IoError(
+    throw IoError(  // untested: its figures depend on the machine
         fmt::format("the loss became {} at step {}; the last checkpoint is kept. Try a smaller optim.lr",
                     loss, state_.step));
   }
@@ -146,7 +146,7 @@ class Trainer {
     for (const auto& [name, parameter] : task_->model().named_parameters())
       for (const float value : parameter->value.to_vector<float>())
         if (!std::isfinite(value))
-          throw IoError(
+          throw IoError(  // untested: its figures depend on the machine
               fmt::format("{} became {} at step {}; the last checkpoint is kept. Try a smaller optim.lr",
                           name, value, state_.step));
   }

@@ -11,6 +11,7 @@ endmacro()
 fovea_require(fmt libfmt-dev)
 find_package(Threads REQUIRED)
 include(SystemLibraries)  # fovea::openblas, fovea::boost_context
+fovea_require(ZLIB zlib1g-dev)
 fovea_require(PNG libpng-dev)
 fovea_require(JPEG libjpeg-dev)
 fovea_require(CLI11 libcli11-dev)

@@ -65,7 +65,8 @@ Device Device::cpu(CpuOptions options) {
   const std::vector<Isa> available = available_isas();
   const Isa isa = options.isa.value_or(available.back());
   if (std::find(available.begin(), available.end(), isa) == available.end())
-    reject<DeviceError>("device", "this processor has no {} instructions", isa_name(isa));
+    reject<DeviceError>("device", "this processor has no {} instructions",
+                        isa_name(isa));  // untested: needs an older processor
   const auto make = [&]<class Pool>(std::type_identity<Pool>) {
     auto pool = std::make_shared<Pool>(threads);
     return Device(std::make_shared<State>(State{DeviceKind::cpu, 0, pool, std::ref(*pool)}));

@@ -5,14 +5,20 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <string>
 #include <string_view>
 
 namespace fovea {
+
+/// "; did you mean 'runs/a.npz'?": the file of the most similar name in the folder of `path`; "" if none is.
+std::string nearest_file(const std::filesystem::path& path);
 
 /// A file that is read or written in order; every failure is an IoError with the path and the system's
 /// reason.
 class File {
  public:
+  /// Only an ordinary file can be opened: not a folder, a pipe or a device. A missing one gives the nearest
+  /// name in its folder.
   static File open(const std::filesystem::path& path);
   static File create(const std::filesystem::path& path);
 

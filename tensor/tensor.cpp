@@ -3,6 +3,7 @@
 
 #include "kernels/ops/copy.h"
 #include "kernels/ops/fill.h"
+#include "tensor/checked_bytes.h"
 
 namespace fovea {
 
@@ -23,11 +24,14 @@ std::size_t Tensor::storage_bytes() const { return storage_->bytes; }
 Tensor Tensor::empty(const Shape& shape, DType dtype, const Device& device, const char* owner) {
   for (const std::int64_t extent : shape)
     if (extent < 0) reject(owner, "extents must be at least 0, got {}", shape);
+  const std::optional<std::uint64_t> bytes = checked_bytes(shape, dtype);
+  if (!bytes)
+    reject(owner, "{} {} has more than 2^62 bytes, which no device holds", dtype_name(dtype), shape);
   Tensor tensor;
   tensor.shape_ = shape;
   tensor.strides_ = contiguous_strides(shape);
   tensor.dtype_ = dtype;
-  tensor.storage_ = std::make_shared<Storage>(device, static_cast<std::size_t>(tensor.bytes()), owner);
+  tensor.storage_ = std::make_shared<Storage>(device, *bytes, owner);
   return tensor;
 }
 

@@ -27,7 +27,8 @@ LEAST_LINES = 90.0  # per cent, in each room
 # Where both sides of each branch must have been taken: what reads files of others, what must not lose work, what
 # draws random numbers, and what computes gradients.
 BRANCHES = {
-    "loaders": ["tensor/safetensors.cpp", "tensor/npy.cpp", "tensor/npz*.cpp", "tensor/file*.cpp", "nn/data/*"],
+    "loaders": ["tensor/safetensors.cpp", "tensor/npy.cpp", "tensor/npz*.cpp", "tensor/zip.cpp", "tensor/inflate.cpp",
+                "tensor/file*.cpp", "nn/data/*", "apps/config_toml.cpp"],
     "checkpoints": ["apps/checkpoint*", "apps/run_state*", "apps/run_folder*", "apps/atomic_file*", "apps/metrics_log*"],
     "random numbers": ["kernels/philox.h", "nn/data/shuffle.*", "nn/init.*"],
     "tape": ["autograd/tape.*"],

@@ -223,8 +223,10 @@ check 'test --all: only the kernels are followed' called '--target followed'
 check 'test --all: races too' called 'ctest --test-dir build/races --output-on-failure --no-tests=error -j 2 -L followed'
 check '--all is not for ctest' not_called '--all'
 check 'test --all: coverage too' called 'python3 tests/coverage.py'
+check 'test --all: fuzzing too' called 'ctest --test-dir build/fuzz'
 run test --all -R philox
 check 'test --all of some tests: no coverage' not_called '^python3'
+check 'test --all of some tests: no fuzzing' not_called 'build/fuzz'
 touch "$sandbox/ctest-fails"
 run test --all
 check 'a failing test: exit 1' is "$status" 1

@@ -9,6 +9,7 @@
 
 #include "apps/report/report_data.h"
 #include "tensor/errors.h"
+#include "tensor/names.h"
 
 // One function a struct names its members once, for reading and for writing.
 namespace fovea::apps {
@@ -155,6 +156,45 @@ void describe(Visitor& v, ReportData& data) {
   v.field("provenance", data.provenance);
 }
 
+/// What the library says, without its own name for the kind of error.
+std::string reason(const Json::exception& error) {
+  const std::string_view text = error.what();
+  return printable(text.substr(text.find("] ") + 2), 200);
+}
+
+/// What the pictures rely on: lists that belong together have one length, and a filter's planes its size.
+/// Throws what is wrong as text.
+void check_sizes(const ReportData& data) {
+  const auto need = [](bool ok, std::string_view what, const std::string& name) {
+    if (!ok) throw std::string(fmt::format("{} of '{}' do not fit together", what, printable(name)));
+  };
+  for (const auto* curves : {&data.loss, &data.correlation})
+    for (const Curve& curve : *curves)
+      need(curve.step.size() == curve.value.size(), "steps and values of the curve", curve.name);
+  for (const CellTrace& trace : data.traces) {
+    const std::size_t bins = trace.recorded_hz.size();
+    const auto fits = [&](const std::vector<double>& other) { return other.empty() || other.size() == bins; };
+    need(trace.predicted_hz.size() == bins && fits(trace.baseline_hz) && fits(trace.recorded_low_hz) &&
+             trace.recorded_low_hz.size() == trace.recorded_high_hz.size() && trace.bin_s > 0 &&
+             std::isfinite(trace.bin_s) && std::isfinite(trace.start_s),
+         "the rates", trace.name);
+  }
+  for (const auto* filters : {&data.filters, &data.averages})
+    for (const SpaceTimeFilter& filter : *filters) {
+      constexpr std::int64_t kMost = 4096;
+      const auto in_range = [](std::int64_t extent) { return extent >= 1 && extent <= kMost; };
+      need(in_range(filter.frames) && in_range(filter.height) && in_range(filter.width),
+           "frames, height and width", filter.name);
+      const auto plane = static_cast<std::size_t>(filter.height * filter.width);
+      need(filter.slices.size() == filter.slice_frames.size() && filter.space.size() == plane &&
+               filter.time.size() == static_cast<std::size_t>(filter.frames) && filter.frame_s > 0 &&
+               std::isfinite(filter.frame_s) && std::isfinite(filter.pixel_um),
+           "slices, space and time", filter.name);
+      for (const auto& slice : filter.slices)
+        need(slice.size() == plane, "the pixels of a slice", filter.name);
+    }
+}
+
 }  // namespace
 
 void take_slices(SpaceTimeFilter& filter, std::span<const double> values) {
@@ -182,9 +222,14 @@ ReportData report_from_json(std::string_view text, std::string_view source) {
     Reader reader(json);
     ReportData data;
     describe(reader, data);
+    check_sizes(data);
     return data;
   } catch (const Json::exception& error) {
-    throw IoError(fmt::format("{}: not the numbers of a report: {}", source, error.what()));
+    throw IoError(fmt::format("{}: not the numbers of a report, which a run writes when it ends: {}", source,
+                              reason(error)));
+  } catch (const std::string& problem) {
+    throw IoError(
+        fmt::format("{}: not the numbers of a report, which a run writes when it ends: {}", source, problem));
   }
 }
 

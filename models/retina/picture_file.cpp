@@ -93,9 +93,9 @@ Picture jpeg(const std::filesystem::path& file, const std::vector<std::uint8_t>&
     case Decoded::kBadly:
       reject(file, fmt::format("damaged JPEG file: {}", errors.text));
     case Decoded::kTooLarge:
-      reject(file, "JPEG file of more than 400 million pixels");
+      reject(file, "JPEG file of more than 400 million pixels");  // untested: would need one
     case Decoded::kCmyk:
-      reject(file, "JPEG file in CMYK colours, save it as RGB");
+      reject(file, "JPEG file in CMYK colours, save it as RGB");  // untested: no program here writes one
   }
   return picture;
 }
@@ -108,7 +108,7 @@ Picture png(const std::filesystem::path& file, const std::vector<std::uint8_t>& 
   }
   if (static_cast<std::int64_t>(image.width) * image.height > kMostPixels) {
     png_image_free(&image);
-    reject(file, "PNG file of more than 400 million pixels");
+    reject(file, "PNG file of more than 400 million pixels");  // untested: would need one
   }
   image.format = PNG_FORMAT_RGB;
   Picture picture{

@@ -3,14 +3,20 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "models/retina/reliability.h"
 #include "tensor/io.h"
+#include "tensor/names.h"
 #include "tensor/views.h"
 
 namespace fovea::retina {
 namespace {
+
+constexpr std::string_view kTensors[] = {"train/stimulus", "train/response/firing_rate_10ms", "train/blocks",
+                                         "test/stimulus",  "test/response/firing_rate_10ms",  "test/repeats",
+                                         "test/true_rate"};
 
 Tensor movie_tensor(const Movie& movie, const Device& device) {
   return Tensor::from(movie.pixel, {movie.frames(), kSize, kSize}, device, "stimulus");
@@ -74,17 +80,32 @@ void save_recording(const std::filesystem::path& path, const RecordingData& data
 RecordingData load_recording(const std::filesystem::path& path, const Device& device) {
   Safetensors file = load_safetensors(path, device);
   const auto bad = [&](const std::string& why) { throw IoError(fmt::format("{}: {}", path.string(), why)); };
+  std::vector<std::string> strangers;  // a missing tensor may stand there under a wrong name
+  for (const auto& [name, tensor] : file.tensors)
+    if (std::find(std::begin(kTensors), std::end(kTensors), name) == std::end(kTensors))
+      strangers.push_back(name);
   const auto take = [&](const char* name, DType dtype, int rank, bool needed) {
     const auto found = file.tensors.find(name);
     if (found == file.tensors.end()) {
       if (needed)
-        bad(fmt::format("is not a recording: tensor '{}' is missing (fovea data retina makes one)", name));
+        bad(fmt::format("is not a recording: tensor '{}' is missing{} (fovea data retina makes one)", name,
+                        printable(did_you_mean(name, strangers), 120)));
       return Tensor();
     }
     const Tensor& tensor = found->second;
     if (tensor.dtype() != dtype || tensor.rank() != rank)
       bad(fmt::format("tensor '{}' is {} {}, expected {} of rank {}", name, dtype_name(tensor.dtype()),
                       tensor.shape(), dtype_name(dtype), rank));
+    if (tensor.numel() == 0)
+      bad(fmt::format("tensor '{}' {} is empty, expected at least one element", name, tensor.shape()));
+    if (dtype == DType::f32) {
+      const std::vector<float> values = tensor.to_vector<float>();
+      const auto wrong =
+          std::find_if(values.begin(), values.end(), [](float v) { return !(v >= 0) || std::isinf(v); });
+      if (wrong != values.end())
+        bad(fmt::format("tensor '{}' {} has {} at element {}, expected rates in Hz: finite and at least 0",
+                        name, tensor.shape(), *wrong, wrong - values.begin()));
+    }
     return tensor;
   };
   RecordingData data;
@@ -98,17 +119,26 @@ RecordingData load_recording(const std::filesystem::path& path, const Device& de
   data.metadata = std::move(file.metadata);
 
   const std::int64_t frames = data.train_stimulus.size(0), test_frames = data.test_stimulus.size(0);
-  std::int64_t in_blocks = 0;
-  for (const std::int64_t block : data.blocks) in_blocks += block;
-  if (data.train_rate.size(1) != frames || in_blocks != frames)
-    bad(fmt::format("train/stimulus has {} frames, the responses {} bins, the blocks {} frames", frames,
-                    data.train_rate.size(1), in_blocks));
+  if (data.train_rate.size(1) != frames)
+    bad(fmt::format("train/stimulus {} has {} frames, the responses {} have {} bins",
+                    data.train_stimulus.shape(), frames, data.train_rate.shape(), data.train_rate.size(1)));
+  std::int64_t left = frames;
+  for (const std::int64_t block : data.blocks) {
+    if (block < 1 || block > left)
+      bad(fmt::format("train/blocks has a block of {} frames where {} of {} are left", block, left, frames));
+    left -= block;
+  }
+  if (left != 0)
+    bad(fmt::format("train/blocks leaves {} of the {} frames of train/stimulus out", left, frames));
   const Shape rates{data.cells(), test_frames};
-  if (!(data.test_rate.shape() == rates) || !(data.test_repeats.shape().without(0) == rates) ||
-      (data.test_true_rate.defined() && !(data.test_true_rate.shape() == rates)))
-    bad(fmt::format("the test responses do not have the shape [cells, frames] = {}", rates));
-  if (data.test_stimulus.size(1) != data.train_stimulus.size(1) ||
-      data.test_stimulus.size(2) != data.train_stimulus.size(2))
+  const auto need_rates = [&](const char* name, const Shape& shape) {
+    if (shape != rates)
+      bad(fmt::format("{} is {} for each trial, expected [cells, frames] = {}", name, shape, rates));
+  };
+  need_rates("test/response/firing_rate_10ms", data.test_rate.shape());
+  need_rates("test/repeats", data.test_repeats.shape().without(0));
+  if (data.test_true_rate.defined()) need_rates("test/true_rate", data.test_true_rate.shape());
+  if (data.test_stimulus.shape().without(0) != data.train_stimulus.shape().without(0))
     bad(fmt::format("train/stimulus {} and test/stimulus {} differ in height or width",
                     data.train_stimulus.shape(), data.test_stimulus.shape()));
   return data;
@@ -116,8 +146,10 @@ RecordingData load_recording(const std::filesystem::path& path, const Device& de
 
 std::vector<double> noise_ceilings(const RecordingData& data, std::int64_t first_bin) {
   std::vector<double> ceilings;
+  // A test movie that ends before first_bin, or right after it, says nothing.
+  const bool known = data.test_true_rate.defined() && data.test_rate.size(1) >= first_bin + 2;
   for (std::int64_t cell = 0; cell < data.cells(); ++cell) {
-    if (!data.test_true_rate.defined()) {
+    if (!known) {
       ceilings.push_back(std::nan(""));
       continue;
     }

@@ -36,11 +36,12 @@ struct RecordingData {
 RecordingData recording_data(const Recording& recording, const Device& device);
 
 void save_recording(const std::filesystem::path& path, const RecordingData& data);
-/// throws IoError naming the file and what is missing or does not fit together
+/// throws IoError naming the file and what is missing, empty, not a rate, or does not fit together
 RecordingData load_recording(const std::filesystem::path& path, const Device& device);
 
 /// Correlation of the true rate with the mean of the repeats over the bins from `first_bin` on, per cell:
-/// what a model that knows the truth scores. NaN where nobody knows the true rate.
+/// what a model that knows the truth scores. NaN where nobody knows the true rate, and where fewer than two
+/// bins are left.
 std::vector<double> noise_ceilings(const RecordingData& data, std::int64_t first_bin);
 
 }  // namespace fovea::retina

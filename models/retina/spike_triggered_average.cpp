@@ -31,7 +31,9 @@ Tensor spike_triggered_average(const nn::WindowDataset& data) {
     }
   }
   const Tensor by_cell = permute(total, {1, 0, 2}).contiguous();
-  const Var mean = divide(by_cell, reshape(weight.value(), {cells, 1, 1}));
+  auto weights = weight.value().to_vector<float>();
+  std::replace(weights.begin(), weights.end(), 0.0f, 1.0f);  // a silent cell: zeros, not 0/0
+  const Var mean = divide(by_cell, Tensor::from(weights, {cells, 1, 1}, movie.device(), "sta"));
   return reshape(mean.value(), {cells, history, movie.size(1), movie.size(2)});
 }
 

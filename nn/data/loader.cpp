@@ -29,7 +29,7 @@ Loader::Loader(WindowDataset data, LoaderOptions options, const Device& device)
     }
   }
   if (batches_per_epoch() < 1)
-    reject<ValueError>("loader", "no batch of {} can be made from {} samples with drop_last", options.batch,
+    reject<ValueError>("loader", "no batch of {} can be made from {} samples with drop_last; take a smaller batch", options.batch,
                        plan_.data.size());
 }
 

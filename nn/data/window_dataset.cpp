@@ -19,8 +19,9 @@ WindowDataset::WindowDataset(Tensor movie, const Tensor& responses, ResponseLayo
     reject<DTypeError>(kName, "movie {} is {}, expected u8 or f32", movie_.shape(),
                        dtype_name(movie_.dtype()));
   if (!movie_.device().host_memory())
-    reject<DeviceError>(kName, "movie {} is on {}, but windows are made by the host; keep it on cpu",
-                        movie_.shape(), movie_.device().name());
+    reject<DeviceError>(kName,  // untested: needs a GPU
+                        "movie {} is on {}, but windows are made by the host; keep it on cpu", movie_.shape(),
+                        movie_.device().name());
   const std::int64_t frames = movie_.shape()[0];
   const int time_axis = layout == ResponseLayout::cells_time ? 1 : 0;
   if (responses.rank() != 2 || responses.shape()[time_axis] != frames)

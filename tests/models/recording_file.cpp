@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "models/retina/linear_nonlinear.h"
@@ -96,15 +97,13 @@ TEST_CASE("a file that is no recording says what is wrong with it") {
   CHECK(complaint("test/repeats", Tensor::zeros({2, 30}, DType::f32, host())) ==
         "tensor 'test/repeats' is f32 [2, 30], expected f32 of rank 3");
   CHECK(complaint("train/response/firing_rate_10ms", Tensor::zeros({2, 59}, DType::f32, host())) ==
-        "train/stimulus has 60 frames, the responses 59 bins, the blocks 60 frames");
-  CHECK(complaint("train/blocks", Tensor::from(std::vector<std::int64_t>{20, 41}, {2}, host())) ==
-        "train/stimulus has 60 frames, the responses 60 bins, the blocks 61 frames");
+        "train/stimulus [60, 6, 5] has 60 frames, the responses [2, 59] have 59 bins");
   CHECK(complaint("test/stimulus", Tensor::zeros({31, 6, 5}, DType::u8, host())) ==
-        "the test responses do not have the shape [cells, frames] = [2, 31]");
+        "test/response/firing_rate_10ms is [2, 30] for each trial, expected [cells, frames] = [2, 31]");
   CHECK(complaint("test/true_rate", Tensor::zeros({3, 30}, DType::f32, host())) ==
-        "the test responses do not have the shape [cells, frames] = [2, 30]");
+        "test/true_rate is [3, 30] for each trial, expected [cells, frames] = [2, 30]");
   CHECK(complaint("test/repeats", Tensor::zeros({4, 3, 30}, DType::f32, host())) ==
-        "the test responses do not have the shape [cells, frames] = [2, 30]");
+        "test/repeats is [3, 30] for each trial, expected [cells, frames] = [2, 30]");
   CHECK(complaint("test/stimulus", Tensor::zeros({30, 5, 6}, DType::u8, host())) ==
         "train/stimulus [60, 6, 5] and test/stimulus [30, 5, 6] differ in height or width");
 }
@@ -124,8 +123,26 @@ TEST_CASE("the noise ceiling is the correlation of the truth with the mean of th
   CHECK(ceilings != noise_ceilings(data, 0));
   data.test_true_rate = data.test_rate;
   for (const double ceiling : noise_ceilings(data, 4)) CHECK(ceiling == doctest::Approx(1));
+  for (const double ceiling : noise_ceilings(data, 28)) CHECK_FALSE(std::isnan(ceiling));
+  for (const std::int64_t first : {29, 30, 31, 340})  // a test movie shorter than what is left out of it
+    for (const double ceiling : noise_ceilings(data, first)) CHECK(std::isnan(ceiling));
   data.test_true_rate = Tensor();
   for (const double ceiling : noise_ceilings(data, 4)) CHECK(std::isnan(ceiling));
+}
+
+TEST_CASE("a cell without spikes has a spike-triggered average of zeros") {
+  RecordingData data = synthetic();
+  select(data.train_rate, 0, 1).fill(0);
+  const nn::WindowDataset windows(data.train_stimulus, data.train_rate, nn::ResponseLayout::cells_time,
+                                  {.history = 4});
+  const Tensor average = spike_triggered_average(windows);
+  const auto has_values = [&](std::int64_t cell) {
+    const auto values = select(average, 0, cell).to_vector<float>();
+    for (const float v : values) CHECK(std::isfinite(v));
+    return std::any_of(values.begin(), values.end(), [](float v) { return v != 0; });
+  };
+  CHECK(has_values(0));
+  CHECK_FALSE(has_values(1));
 }
 
 TEST_CASE("the spike-triggered average is the mean of the windows, weighted by the rate") {

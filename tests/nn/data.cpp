@@ -239,7 +239,7 @@ TEST_CASE("the last batch is small, or left out") {
   CHECK(epoch(all).back().samples.size() == 1);
   CHECK(epoch(full).size() == 3);
   CHECK(message([&] { nn::Loader(data, {.batch = 17, .drop_last = true}, device); }) ==
-        "loader: no batch of 17 can be made from 16 samples with drop_last");
+        "loader: no batch of 17 can be made from 16 samples with drop_last; take a smaller batch");
   CHECK(message([&] { nn::Loader(data, {.batch = 0}, device); }) ==
         "loader: batch must be at least 1, got 0");
 }

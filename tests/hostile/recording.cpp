@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+
+#include <fstream>
+#include <limits>
+
+#include "models/retina/recording_file.h"
+#include "tensor/io.h"
+#include "tensor/names.h"
+#include "tests/hostile/bad_file.h"
+#include "tests/temporary_folder.h"
+
+using namespace fovea;
+using namespace fovea::test;
+
+namespace {
+
+const Device& host() {
+  static const Device device = Device::cpu({.threads = 1});
+  return device;
+}
+
+void load(const std::filesystem::path& path) { (void)retina::load_recording(path, host()); }
+
+/// 6 frames of 2 x 3 pixels in two blocks, 2 cells; a test movie of 4 frames, shown 3 times.
+TensorMap good() {
+  return {{"train/stimulus", Tensor::zeros({6, 2, 3}, DType::u8, host())},
+          {"train/response/firing_rate_10ms", Tensor::zeros({2, 6}, DType::f32, host())},
+          {"train/blocks", Tensor::from(std::vector<std::int64_t>{2, 4}, {2}, host())},
+          {"test/stimulus", Tensor::zeros({4, 2, 3}, DType::u8, host())},
+          {"test/response/firing_rate_10ms", Tensor::zeros({2, 4}, DType::f32, host())},
+          {"test/repeats", Tensor::zeros({3, 2, 4}, DType::f32, host())},
+          {"test/true_rate", Tensor::zeros({2, 4}, DType::f32, host())}};
+}
+
+std::string bytes_of(const TensorMap& tensors) {
+  const TemporaryFolder folder;
+  save_safetensors(folder.path() / "r", tensors);
+  std::ifstream in(folder.path() / "r", std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+BadFile with(std::string name, const std::string& tensor, const Tensor& replacement) {
+  TensorMap tensors = good();
+  tensors.insert_or_assign(tensor, replacement);
+  return {std::move(name), bytes_of(tensors)};
+}
+BadFile without(const std::string& tensor, const std::string& renamed = {}) {
+  TensorMap tensors = good();
+  auto node = tensors.extract(tensor);
+  if (!renamed.empty()) {
+    node.key() = renamed;
+    tensors.insert(std::move(node));
+  }
+  return {renamed.empty() ? "without " + tensor : printable(renamed) + " for " + tensor, bytes_of(tensors)};
+}
+BadFile blocks(std::string name, const std::vector<std::int64_t>& frames) {
+  return with(std::move(name), "train/blocks",
+              Tensor::from(frames, {static_cast<std::int64_t>(frames.size())}, host()));
+}
+BadFile rate(std::string name, const std::string& tensor, float value) {
+  const Tensor rates = good().at(tensor);
+  auto values = rates.to_vector<float>();
+  values.back() = value;
+  return with(std::move(name), tensor, Tensor::from(values, rates.shape(), host()));
+}
+Tensor zeros(const Shape& shape, DType dtype = DType::f32) { return Tensor::zeros(shape, dtype, host()); }
+
+std::vector<BadFile> bad_files() {
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN(),
+                  kInfinity = std::numeric_limits<float>::infinity();
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  const std::string rates = "response/firing_rate_10ms";
+  return {
+      {"empty", ""},
+      {"no tensors", safetensors_bytes("{}", "")},
+      without("train/stimulus"),
+      without("train/" + rates),
+      without("train/blocks"),
+      without("test/stimulus"),
+      without("test/" + rates),
+      without("test/repeats"),
+      without("test/repeats", "test/repeat"),
+      without("train/stimulus", "train/stimuli"),
+      without("train/blocks", "\x1b[2J train/blocks"),
+      with("stimulus of floats", "train/stimulus", zeros({6, 2, 3})),
+      with("stimulus in colour", "train/stimulus", zeros({6, 3, 2, 3}, DType::u8)),
+      with("rates in f64", "test/repeats", zeros({3, 2, 4}, DType::f64)),
+      with("blocks of 32 bits", "train/blocks", zeros({2}, DType::i32)),
+      with("no frames", "train/stimulus", zeros({0, 2, 3}, DType::u8)),
+      with("pictures without height", "train/stimulus", zeros({6, 0, 3}, DType::u8)),
+      with("no cells", "train/" + rates, zeros({0, 6})),
+      with("no repeats", "test/repeats", zeros({0, 2, 4})),
+      with("no blocks", "train/blocks", zeros({0}, DType::i64)),
+      with("no test frames", "test/stimulus", zeros({0, 2, 3}, DType::u8)),
+      with("fewer bins than frames", "train/" + rates, zeros({2, 5})),
+      with("rates by time and cell", "train/" + rates, zeros({6, 2})),
+      with("test rates of another length", "test/" + rates, zeros({2, 5})),
+      with("test rates of more cells", "test/" + rates, zeros({3, 4})),
+      with("repeats of other cells", "test/repeats", zeros({3, 1, 4})),
+      with("true rates of another length", "test/true_rate", zeros({2, 3})),
+      with("pictures of two sizes", "test/stimulus", zeros({4, 3, 2}, DType::u8)),
+      blocks("blocks that leave frames out", {2, 3}),
+      blocks("blocks with too many frames", {2, 5}),
+      blocks("a block of 0", {0, 6}),
+      blocks("a negative block", {8, -2}),
+      blocks("blocks whose sum wraps", {kMost, kMost, 8}),
+      blocks("the most negative block", {std::numeric_limits<std::int64_t>::min(), 6}),
+      rate("NaN in the training rates", "train/" + rates, kNan),
+      rate("infinity in the test rates", "test/" + rates, kInfinity),
+      rate("a negative rate in the repeats", "test/repeats", -1.0f),
+      rate("NaN in the true rates", "test/true_rate", kNan),
+  };
+}
+
+}  // namespace
+
+TEST_CASE("hostile recordings are refused before memory is taken") {
+  check_refused("recording", bad_files(), load);
+  check_damaged("recording", bytes_of(good()), load);
+}
