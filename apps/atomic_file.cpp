@@ -3,10 +3,13 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -59,6 +62,49 @@ class Temporary {
     if (::rename(path_.c_str(), target.c_str()) != 0) file_error(target, "replace the file", errno);
     // Some network file systems know no fsync of a folder (EINVAL); the rename stands all the same.
     if (::fsync(handle.fd()) != 0 && errno != EINVAL) file_error(folder, "flush the folder", errno);
+  }
+
+ private:
+  fs::path path_;
+};
+
+/// On the disk, with the target's name in an error.
+void flush(const fs::path& path, const fs::path& target) {
+  const File handle(path, O_RDONLY, "open");
+  if (::fsync(handle.fd()) != 0 && errno != EINVAL) file_error(target, "write to the disk", errno);
+}
+
+/// Removes the temporary folder, or the former one that took its place.
+class TemporaryFolder {
+ public:
+  explicit TemporaryFolder(const fs::path& target)
+      : path_(target.parent_path() /
+              fmt::format("{}{}-{}", kTemporary, ::getpid(), target.filename().string())) {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+    if (::mkdir(path_.c_str(), 0777) != 0) file_error(target, "make the folder", errno);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  ~TemporaryFolder() {
+    try {
+      std::error_code ignored;
+      fs::remove_all(path_, ignored);
+    } catch (const std::bad_alloc&) {  // remove_temporary_files() finds it later
+    }
+  }
+  const fs::path& path() const { return path_; }
+
+  void rename_to(const fs::path& target) const {
+    const fs::path parent = target.parent_path().empty() ? fs::path(".") : target.parent_path();
+    // A folder that is not empty cannot be renamed over: the two change places.
+    if (fs::exists(target)) {
+      if (::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) != 0)
+        file_error(target, "replace the folder", errno);
+    } else if (::rename(path_.c_str(), target.c_str()) != 0) {
+      file_error(target, "make the folder", errno);
+    }
+    flush(parent, target);
   }
 
  private:
@@ -132,6 +178,15 @@ void replace_file(const fs::path& target, std::string_view content) {
   });
 }
 
+void replace_folder(const fs::path& target, const std::function<void(const fs::path&)>& write) {
+  const TemporaryFolder temporary(target);
+  write_named(target, temporary.path(), write);
+  for (const fs::directory_entry& entry : fs::directory_iterator(temporary.path()))
+    flush(entry.path(), target);
+  flush(temporary.path(), target);
+  temporary.rename_to(target);
+}
+
 void replace_link(const fs::path& link, const fs::path& content) {
   const Temporary temporary(link);
   ::unlink(temporary.path().c_str());
@@ -142,7 +197,7 @@ void replace_link(const fs::path& link, const fs::path& content) {
 void remove_temporary_files(const fs::path& folder) {
   std::error_code ignored;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored))
-    if (entry.path().filename().string().starts_with(kTemporary)) fs::remove(entry.path(), ignored);
+    if (entry.path().filename().string().starts_with(kTemporary)) fs::remove_all(entry.path(), ignored);
 }
 
 std::string read_file(const fs::path& path) {

@@ -20,6 +20,9 @@ namespace fovea::apps {
 void replace_file(const std::filesystem::path& target,
                   const std::function<void(const std::filesystem::path&)>& write);
 void replace_file(const std::filesystem::path& target, std::string_view content);
+/// The same for a folder of files; a folder that is there already gives way. write: fills the (empty) one it is given.
+void replace_folder(const std::filesystem::path& target,
+                    const std::function<void(const std::filesystem::path&)>& write);
 /// Makes `link` a symbolic link to `content`, relative to the link's folder.
 void replace_link(const std::filesystem::path& link, const std::filesystem::path& content);
 void remove_temporary_files(const std::filesystem::path& folder);

@@ -78,6 +78,7 @@ int run_command(const std::vector<std::string>& arguments, std::ostream& out, st
   program.footer("Exit codes: 0 done, 1 failed, 2 wrong usage, 130 or 143 interrupted after saving.");
   Action action;
   register_train(program, action);
+  register_replay(program, action);
   register_eval(program, action);
   register_report(program, action);
   register_data(program, action);
@@ -117,6 +118,9 @@ int run_command(const std::vector<std::string>& arguments, std::ostream& out, st
                 fmt::format("{} ('{} --help' shows the usage)", usage_error(program, error), prefix));
   } catch (const UsageError& error) {
     return fail(kWrongUsage, error.what());
+  } catch (const StoppedRun& error) {  // its lines are its own
+    err << fmt::format("{}: {}", prefix, error.what()) << std::endl;
+    return kFailed;
   } catch (const OutOfMemory& error) {  // says who asked for how much
     return fail(kFailed, error.what());
   } catch (const std::bad_alloc&) {

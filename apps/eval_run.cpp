@@ -13,24 +13,8 @@
 #include "models/retina/predict.h"
 
 namespace fovea::apps {
-namespace {
-
-/// The settings that a run was made with.
-Config run_config(const std::filesystem::path& run) {
-  const std::filesystem::path file = run / "config.toml";
-  const std::string model = toml_text_at(file, "model.name");
-  if (model.empty())
-    throw IoError(
-        fmt::format("{}: names no model (model.name = …); was it written by fovea train?", file.string()));
-  Config config = default_config(find_model(model));
-  config.load_toml(file);
-  return config;
-}
-
-}  // namespace
-
 int evaluate(const EvalRequest& request) {
-  const Config config = run_config(request.run);
+  const Config config = read_run_config(request.run);
   const Checkpoint checkpoint = find_checkpoint(request.run, request.checkpoint);
   const Device device = request.device == "auto" ? Device::best() : Device::parse(request.device);
   const RetinaData data = load_retina_data(config);

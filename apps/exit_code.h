@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <stdexcept>
+
 #include "tensor/errors.h"
 
 namespace fovea::apps {
@@ -17,6 +19,12 @@ enum ExitCode : int {
 /// The command line or a configuration is wrong: the program leaves with kWrongUsage and this one line.
 struct UsageError : Error {
   using Error::Error;
+};
+
+/// A run ended before its time. what() is up to three lines: what happened, what is kept and what may help, and how
+/// to look closer.
+struct StoppedRun : std::runtime_error {
+  using std::runtime_error::runtime_error;
 };
 
 }  // namespace fovea::apps

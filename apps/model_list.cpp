@@ -123,4 +123,15 @@ Config default_config(const ModelEntry& model) {
   return Config(std::move(keys));
 }
 
+Config read_run_config(const std::filesystem::path& run) {
+  const std::filesystem::path file = run / "config.toml";
+  const std::string model = toml_text_at(file, "model.name");
+  if (model.empty())
+    throw IoError(
+        fmt::format("{}: names no model (model.name = …); was it written by fovea train?", file.string()));
+  Config config = default_config(find_model(model));
+  config.load_toml(file);
+  return config;
+}
+
 }  // namespace fovea::apps

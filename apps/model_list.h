@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -34,5 +35,8 @@ const Preset& find_preset(const ModelEntry& model, std::string_view name);
 
 /// model.name, then the shared keys, then the model's own: the defaults of a run of this model.
 Config default_config(const ModelEntry& model);
+
+/// The settings that a run was made with, from its folder's config.toml. throws IoError, UsageError
+Config read_run_config(const std::filesystem::path& run);
 
 }  // namespace fovea::apps

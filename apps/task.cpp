@@ -15,6 +15,10 @@ Trainable make_trainable(const Config& config, const Device& device) {
   return make_retina_trainable(config, retina::kCells, device);
 }
 
+Trainable make_trainable(const Config& config, const nn::Batch& batch, const Device& device) {
+  return make_retina_trainable(config, batch.target.size(1), device);
+}
+
 nn::Batch blank_batch(const Config& config, const Device& device) {
   return blank_retina_batch(config, retina::kCells, device);
 }

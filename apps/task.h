@@ -82,5 +82,7 @@ std::unique_ptr<Task> make_task(const Config& config, const Device& device);
 /// train.batch samples of zeros, for looking at a step.
 Trainable make_trainable(const Config& config, const Device& device);
 nn::Batch blank_batch(const Config& config, const Device& device);
+/// The same for the sizes of a batch that is there.
+Trainable make_trainable(const Config& config, const nn::Batch& batch, const Device& device);
 
 }  // namespace fovea::apps

@@ -129,7 +129,8 @@ TrainRequest resolve_train(const TrainOptions& options, std::vector<std::string>
       throw UsageError(
           fmt::format("--profile {}: expected a file in a folder that is there", options.profile->string()));
   }
-  return {std::move(config), options.device, options.resume, options.init_from, options.profile};
+  return {std::move(config), options.device,  options.resume,
+          options.init_from, options.profile, options.anomaly};
 }
 
 void register_train(CLI::App& program, Action& action) {
@@ -159,6 +160,10 @@ void register_train(CLI::App& program, Action& action) {
                   "most {:.1f} MiB",
                   Trace::kMostSpans,
                   static_cast<double>(Trace::kMostSpans * Trace::kMostSpanBytes) / (1 << 20)));
+  command->add_flag(
+      "--anomaly", options->anomaly,
+      "Look at every number of every step from the start (slow); without it, the steps since the last "
+      "checkpoint are gone over when a number is not finite");
   command->add_flag("--keys", *keys, "List what can be set for this model, and stop");
   command->footer(models_text());
   command->callback([options, keys, &action] {

@@ -25,6 +25,7 @@ struct TrainOptions {
   bool resume = false;
   std::optional<std::filesystem::path> init_from = {};
   std::optional<std::filesystem::path> profile = {};
+  bool anomaly = false;
 };
 
 /// The same, resolved: everything a trainer needs to know.
@@ -34,7 +35,8 @@ struct TrainRequest {
   bool resume = false;
   std::optional<std::filesystem::path> init_from;  ///< weights to start from, unless a checkpoint is resumed
   std::optional<std::filesystem::path> profile =
-      {};  ///< where to write a trace (apps/trace.h); empty: none is made
+      {};                ///< where to write a trace (apps/trace.h); empty: none is made
+  bool anomaly = false;  ///< look at every number of every step: slow
 };
 
 /// Lays the settings over each other: defaults ← preset ← --config ← --set ← options. With --resume, the

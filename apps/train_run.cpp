@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/atomic_file.h"
+#include "apps/bad_numbers.h"
 #include "apps/checkpoint.h"
 #include "apps/memory_plan.h"
 #include "apps/progress.h"
@@ -50,16 +51,28 @@ class Trainer {
     const auto due = [&](std::int64_t every) { return every > 0 && state_.step % every == 0; };
     double loss = std::nan("");
     bool stopping = stop.requested();
-    while (state_.step < total_steps_ && !state_.stalled() && !stopping) {
-      const Tensor loss_value = train_step(config_, *task_, state_, trace_.get());
-      const bool last = state_.step == total_steps_;
-      // The loss stays on the device between these steps: reading it would make a GPU wait.
-      if (task_->device().host_memory() || due(log_every) || last) loss = finite(loss_value.item());
-      progress.step(state_.step, loss);
-      if (due(log_every) || last) log(loss);
-      if (due(eval_every) || last) evaluate(progress);
-      stopping = stop.requested();  // asked once a step: whoever leaves the loop has saved
-      if (last || is_best_ || state_.stalled() || stopping || due(checkpoint_every)) save();
+    try {
+      while (state_.step < total_steps_ && !state_.stalled() && !stopping) {
+        const Tensor loss_value = request_.anomaly ? recorded_step(config_, *task_, state_)
+                                                   : train_step(config_, *task_, state_, trace_.get());
+        const bool last = state_.step == total_steps_;
+        // The loss stays on the device between these steps: reading it would make a GPU wait.
+        if (task_->device().host_memory() || due(log_every) || last) loss = finite(loss_value.item());
+        progress.step(state_.step, loss);
+        if (due(log_every) || last) log(loss);
+        if (due(eval_every) || last) evaluate(progress);
+        stopping = stop.requested();  // asked once a step: whoever leaves the loop has saved
+        if (last || is_best_ || state_.stalled() || stopping || due(checkpoint_every)) save();
+      }
+    } catch (const BadStep& bad) {
+      progress.finish();
+      throw stopped_at(bad, config_, task_->device(), run_);
+    } catch (const BadNumbers& noticed) {
+      progress.finish();
+      throw look_back(noticed.what(), stop);
+    } catch (const std::bad_alloc& error) {
+      progress.finish();
+      throw out_of_memory(error, state_.step + 1, config_, run_);
     }
     progress.finish();
     if (trace_) replace_file(*request_.profile, trace_->json());
@@ -87,6 +100,10 @@ class Trainer {
     if (from && !run_.repair_links(*from, state_.best_step)) state_.forget_best();
     run_.write("config.toml", config_.to_toml());
     for (const std::string& warning : run_.open_logs(state_.step, state_.logs)) warn(warning);
+    if (const auto bad = find_bad_state(*task_, state_.optimizer))
+      throw IoError(fmt::format("{} is {} before the first step{}", bad->tensor,
+                                std::isnan(bad->first.value) ? "nan" : "infinite",
+                                request_.init_from ? "; look at the file of --init-from" : ""));
     save();
   }
 
@@ -124,10 +141,26 @@ class Trainer {
   }
 
   double finite(double loss) const {
-    if (std::isfinite(loss)) return loss;
-    throw IoError(  // untested: its figures depend on the machine
-        fmt::format("the loss became {} at step {}; the last checkpoint is kept. Try a smaller optim.lr",
-                    loss, state_.step));
+    if (!std::isfinite(loss)) throw BadNumbers(std::isnan(loss) ? "the loss is nan" : "the loss is infinite");
+    return loss;
+  }
+
+  /// Goes over the steps since the last checkpoint to find where the numbers were left.
+  StoppedRun look_back(const std::string& noticed, const StopSignal& stop) {
+    const std::int64_t last = state_.step;
+    fmt::print(stderr, "{} at step {}: looking for where that began, from the last checkpoint on\n", noticed,
+               last);
+    const std::int64_t eval_every = config_.integer("train.eval_every");
+    const bool fed = config_.text("optim.schedule") == "plateau";
+    const auto bad = find_bad_step(config_, *task_, state_, run_, last, [&] {
+      if (stop.requested())
+        throw StoppedRun(
+            fmt::format("{} at step {}; looked no further than step {}", noticed, last, state_.step));
+      if (fed && eval_every > 0 && state_.step % eval_every == 0)
+        (void)state_.take_score(task_->evaluate().score);
+    });
+    return bad ? stopped_at(*bad, config_, task_->device(), run_)
+               : stopped_without_finding(noticed, last, run_);
   }
 
   void log(double loss) { run_.log(state_.step, {{"loss", loss}, {"lr", state_.optimizer.lr()}}); }
@@ -142,18 +175,15 @@ class Trainer {
 
   /// A step from a finite loss can still leave weights that are not, and the next checkpoints would push out
   /// the good ones.
-  void check_weights() const {
-    for (const auto& [name, parameter] : task_->model().named_parameters())
-      for (const float value : parameter->value.to_vector<float>())
-        if (!std::isfinite(value))
-          throw IoError(  // untested: its figures depend on the machine
-              fmt::format("{} became {} at step {}; the last checkpoint is kept. Try a smaller optim.lr",
-                          name, value, state_.step));
+  void check_state() {
+    if (const auto bad = find_bad_state(*task_, state_.optimizer))
+      throw BadNumbers(
+          fmt::format("{} is {}", bad->tensor, std::isnan(bad->first.value) ? "nan" : "infinite"));
   }
 
   void save() {
     const Span span(trace_.get(), "checkpoint", "train");
-    check_weights();
+    check_state();
     const bool best = is_best_ || state_.best_step < 0;  // until a score is known, the latest are the best
     run_.save_checkpoint(
         state_.step,

@@ -21,6 +21,17 @@ class HostFault {
   bool hit() const;
 };
 
+/// The same for what arenas get from their source, in host memory: from the n-th call on there is none, as an arena
+/// asks twice. The tests are linked so that these calls come here (see tests/CMakeLists.txt).
+class SourceFault {
+ public:
+  explicit SourceFault(std::int64_t n);
+  ~SourceFault();
+  SourceFault(const SourceFault&) = delete;
+  SourceFault& operator=(const SourceFault&) = delete;
+  std::int64_t calls() const;
+};
+
 /// Blocks of operator new that have not been deleted.
 std::int64_t live_host_blocks();
 
