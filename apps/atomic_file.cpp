@@ -57,7 +57,7 @@ class Temporary {
 
   void rename_to(const fs::path& target) const {
     // All that can fail for want of memory or handles comes before the rename.
-    const fs::path folder = target.parent_path().empty() ? fs::path(".") : target.parent_path();
+    const fs::path folder = fs::absolute(target).parent_path();
     const File handle(folder, O_RDONLY | O_DIRECTORY, "open the folder");
     if (::rename(path_.c_str(), target.c_str()) != 0) file_error(target, "replace the file", errno);
     // Some network file systems know no fsync of a folder (EINVAL); the rename stands all the same.
@@ -194,10 +194,12 @@ void replace_link(const fs::path& link, const fs::path& content) {
   temporary.rename_to(link);
 }
 
+bool is_temporary_file(std::string_view name) { return name.starts_with(kTemporary); }
+
 void remove_temporary_files(const fs::path& folder) {
   std::error_code ignored;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored))
-    if (entry.path().filename().string().starts_with(kTemporary)) fs::remove_all(entry.path(), ignored);
+    if (is_temporary_file(entry.path().filename().string())) fs::remove_all(entry.path(), ignored);
 }
 
 std::string read_file(const fs::path& path) {
@@ -223,7 +225,6 @@ void make_folder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) file_error(folder, "make the folder", error.value());
-  if (!fs::is_directory(folder, error)) file_error(folder, "make the folder", ENOTDIR);
 }
 
 }  // namespace fovea::apps

@@ -25,6 +25,7 @@ void replace_folder(const std::filesystem::path& target,
                     const std::function<void(const std::filesystem::path&)>& write);
 /// Makes `link` a symbolic link to `content`, relative to the link's folder.
 void replace_link(const std::filesystem::path& link, const std::filesystem::path& content);
+bool is_temporary_file(std::string_view name);
 void remove_temporary_files(const std::filesystem::path& folder);
 
 /// throws IoError "path: cannot <what>: <reason>; <hint>"

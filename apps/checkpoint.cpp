@@ -89,9 +89,7 @@ void write_checkpoint(const fs::path& file, const SavedRun& saved) {
   copy.notes["format"] = fmt::format("{}{}", kFormat, kVersion);
   copy.notes["checksum"] = checksum_of(copy);
   save_safetensors(file, copy.tensors, copy.notes);
-  if (read_checkpoint(file).notes != copy.notes)  // with the checksum, which it has compared with the content
-    throw IoError(fmt::format("{}: the disk gave back another checkpoint than was written",
-                              file.string()));  // untested: needs a failing disk
+  (void)read_checkpoint(file);  // compares the content with its checksum
 }
 
 SavedRun read_checkpoint(const fs::path& file) {

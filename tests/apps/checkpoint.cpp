@@ -87,8 +87,9 @@ TEST_CASE("files that are no checkpoint of this build are told apart") {
 TEST_CASE("only names of checkpoints count as checkpoints") {
   const TemporaryFolder folder;
   fs::create_directory(folder.path() / "checkpoints");
-  for (const char* name : {"step-5.safetensors", "step-.safetensors", "step-5x.safetensors", "step-5.txt",
-                           "step-12.safetensors", "other-1.safetensors", "step-6.safetensors.unreadable"})
+  for (const char* name :
+       {"step-5.safetensors", "step-.safetensors", "step-5x.safetensors", "step-5.txt", "step-12.safetensors",
+        "other-1.safetensors", "step-6.safetensors.unreadable", "step-99999999999999999999.safetensors"})
     std::ofstream(folder.path() / "checkpoints" / name) << "x";
   const auto found = checkpoints_of(folder.path());
   REQUIRE(found.size() == 2);

@@ -54,10 +54,14 @@ TEST_CASE("a resumed event file is cut where its checkpoint left it") {
   SUBCASE("it is too short") { fs::resize_file(path, kept.size() - 1); }
   SUBCASE("it is gone") { fs::remove(path); }
   SUBCASE("it is something else") { std::ofstream(path) << std::string(1000, 'x'); }
-  const EventFile events(path, {1, kept.size()});
-  CHECK(events.changed());
-  CHECK(events.size() == first_record);
+  {
+    const EventFile events(path, {1, kept.size()});
+    CHECK(events.changed());
+    CHECK(events.size() == first_record);
+  }
   CHECK(fs::file_size(path) == first_record);
+  fs::resize_file(path, 5);
+  CHECK(EventFile(path, {1, 5}).changed());
 }
 
 }  // namespace fovea::apps

@@ -116,6 +116,11 @@ TEST_CASE("another build, device or instruction set is one warning") {
   CHECK(has(err.text, "warning: the run was made by "));
   CHECK(has(err.text, " on cpu mmx and goes on with "));
   CHECK(has(err.text, ": its last bits may differ\n"));
+  saved = read_checkpoint(file_of(run, 6));
+  saved.notes["build"] = "0000000 Debug";
+  write_checkpoint(file_of(run, 6), saved);
+  const StderrOf other_build([&] { outcome = bench.train(run, six({"--resume"})); });
+  CHECK(has(other_build.text, "warning: the run was made by 0000000 Debug on cpu "));
   const StderrOf again([&] { outcome = bench.train(run, six({"--resume"})); });
   CHECK_FALSE(has(again.text, "warning"));  // it now says who went on
 }

@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "apps/atomic_file.h"
 #include "apps/exit_code.h"
@@ -94,6 +96,21 @@ TEST_CASE("replace_file leaves the old file when writing fails") {
   CHECK(names_in(folder.path()) == Names{"f"});
 }
 
+TEST_CASE("an error names the file that is meant, and what may help") {
+  const TemporaryFolder folder;
+  const fs::path file = folder.path() / "f";
+  CHECK(text_of<IoError>([&] {
+          replace_file(file, [](const fs::path& path) { throw IoError(path.string() + ": no ink"); });
+        }) == file.string() + ": no ink");
+  CHECK(text_of<IoError>([&] { replace_file(file, [](const fs::path&) { throw IoError("elsewhere"); }); }) ==
+        "elsewhere");
+  const auto hint = [&](int error) { return text_of<IoError>([&] { file_error(file, "write", error); }); };
+  for (const int error : {ENOSPC, EDQUOT}) CHECK(has(hint(error), "; free some space"));
+  for (const int error : {EACCES, EPERM, EROFS})
+    CHECK(has(hint(error), "; choose a folder you may write to"));
+  CHECK(hint(EIO) == file.string() + ": cannot write: Input/output error");
+}
+
 TEST_CASE("replace_file and its errors") {
   const TemporaryFolder folder;
   const fs::path file = folder.path() / "f";
@@ -134,7 +151,7 @@ TEST_CASE("a resumed log drops lines past the checkpoint and a torn last line") 
   const std::string kept = "{\"step\":1,\"loss\":3}\n{\"step\":2,\"loss\":2}\n";
   for (const std::string& torn :
        {std::string(), std::string("{\"step\":3,\"loss\":1}\n"), std::string("{\"step\":2,\"lo"),
-        std::string("{\"step\":2,\"l\0\0\n", 14)}) {
+        std::string("{\"step\":2,\"l\0\0\n", 15)}) {
     CAPTURE(torn);
     std::ofstream(file) << kept << torn;
     {
@@ -201,6 +218,24 @@ TEST_CASE("checkpoints: links, prune, and finding them again") {
   fs::remove(path / "checkpoints/best");
   fs::create_symlink("step-x.safetensors", path / "checkpoints/best");
   CHECK(has(text_of<IoError>([&] { (void)find_checkpoint(path, "best"); }), "has no checkpoint 'best'"));
+}
+
+TEST_CASE("without a best one the last two are kept") {
+  const TemporaryFolder folder;
+  RunFolder run = new_run(folder.path() / "run");
+  for (const std::int64_t step : {10, 20, 30}) save(run, step);
+  CHECK(names_in(run.path() / "checkpoints") ==
+        Names{"latest", "step-20.safetensors", "step-30.safetensors"});
+  const RunFolder moved = std::move(run);
+  CHECK(has(text_of<IoError>([&] { (void)RunFolder::open(moved.path(), true); }), "a run is going on here"));
+}
+
+TEST_CASE("a summary that is none is named") {
+  const TemporaryFolder folder;
+  CHECK(has(text_of<IoError>([&] { (void)read_summary(folder.path()); }), "there is no summary.json"));
+  std::ofstream(folder.path() / "summary.json") << "[1]";
+  CHECK(text_of<IoError>([&] { (void)read_summary(folder.path()); }) ==
+        (folder.path() / "summary.json").string() + ": is not a JSON object");
 }
 
 TEST_CASE("a failed save leaves the last good checkpoint") {
@@ -288,6 +323,11 @@ TEST_CASE("a checkpoint that cannot be read is set aside, and the one before it 
     CHECK(find_checkpoint(path, "latest").step == 20);
     CHECK_FALSE(run.repair_links(*newest, -1));
   }
+  SUBCASE("it cannot be set aside") {
+    fs::create_directories(checkpoints / "step-30.safetensors.unreadable/x");
+    CHECK(has(text_of<IoError>([&] { (void)run.newest_readable(accept, warnings); }),
+              "cannot rename the file"));
+  }
   SUBCASE("none is good: never silently to step 0") {
     for (const char* name : {"step-10.safetensors", "step-20.safetensors"})
       std::ofstream(checkpoints / name) << "rubbish";
@@ -315,8 +355,9 @@ TEST_CASE("resume without a checkpoint starts at 0, resume of nothing is refused
   CHECK_FALSE(fs::exists(path));
   fs::create_directory(path);
   CHECK(has(resume(), "there is no run to go on with"));
-  // Killed before it wrote anything, and before its first checkpoint.
+  // Killed while it wrote its settings, and before its first checkpoint.
   std::ofstream(path / "lock") << "process 1 on host x\n";
+  std::ofstream(path / ".tmp-1-config.toml") << "half";
   std::vector<std::string> warnings;
   {
     RunFolder run = RunFolder::open(path, true);
@@ -362,6 +403,10 @@ TEST_CASE("a second run is refused and told whose folder it is") {
   }
   const std::string text = text_of<UsageError>([&] { (void)RunFolder::open(path, false); });
   CHECK(has(text, "holds a run already (" + me));
+  std::ofstream(path / "lock") << "";
+  CHECK(has(text_of<UsageError>([&] { (void)RunFolder::open(path, false); }), "(an unknown process)"));
+  fs::remove(path / "lock");
+  CHECK(has(text_of<UsageError>([&] { (void)RunFolder::open(path, false); }), "(an unknown process)"));
   CHECK(has(text, "--resume goes on with it"));
   CHECK_NOTHROW((void)RunFolder::open(path, true));
 }
@@ -406,6 +451,10 @@ TEST_CASE("a run that fails before its first checkpoint leaves no trace, foreign
     CHECK(has(text_of<UsageError>([&] { (void)RunFolder::open(folder.path() / "mine", resume); }),
               "holds files but no run"));
   CHECK(names_in(folder.path() / "mine") == Names{"thesis.tex"});
+  // Figures of another program are not ours to cut, whatever their name.
+  fs::rename(folder.path() / "mine/thesis.tex", folder.path() / "mine/metrics.jsonl");
+  CHECK(has(text_of<UsageError>([&] { (void)RunFolder::open(folder.path() / "mine", false); }),
+            "holds files but no run"));
 }
 
 TEST_CASE("runs without a name get the first free number") {
@@ -413,6 +462,8 @@ TEST_CASE("runs without a name get the first free number") {
   fs::create_directories(folder.path() / "runs/ln-1");
   const RunFolder first = RunFolder::open_new(folder.path() / "runs", "ln");
   const RunFolder second = RunFolder::open_new(folder.path() / "runs", "ln");
+  CHECK(has(text_of<IoError>([&] { (void)RunFolder::open_new(folder.path(), "no/such"); }),
+            "cannot make the folder"));
   CHECK(first.path().filename() == "ln-2");
   CHECK(second.path().filename() == "ln-3");
 }

@@ -8,6 +8,7 @@
 //   FOVEA_FAULT_AT      the number of the call that is struck
 //   FOVEA_FAULT_ACTION  a number: it fails with this errno ("full disk": a write has written half of it by then)
 //                       short: a write writes half, and says so
+//                       flip: a read gives back a wrong first byte
 //                       kill: the program dies just before it; torn: in the middle of a write
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -27,7 +28,7 @@
 
 namespace {
 
-enum class Action { none, fail, shorten, kill, tear };
+enum class Action { none, fail, shorten, flip, kill, tear };
 
 struct Plan {
   std::string root, log;
@@ -48,6 +49,8 @@ const Plan& plan() {
     const std::string action = variable("FOVEA_FAULT_ACTION");
     if (action == "short")
       p.action = Action::shorten;
+    else if (action == "flip")
+      p.action = Action::flip;
     else if (action == "kill")
       p.action = Action::kill;
     else if (action == "torn")
@@ -105,7 +108,7 @@ template <class F>
 ssize_t strike_write(const char* function, const std::string& path, std::size_t count, F&& write_some) {
   switch (look(function, path)) {
     case Action::fail:
-      (void)write_some(count / 2);
+      if (plan().error != EINTR) (void)write_some(count / 2);
       errno = plan().error;
       return -1;
     case Action::shorten:
@@ -117,6 +120,18 @@ ssize_t strike_write(const char* function, const std::string& path, std::size_t 
     default:
       return write_some(count);
   }
+}
+
+template <class F>
+ssize_t strike_read(const std::string& path, void* data, F&& read_it) {
+  const Action action = look("read", path);
+  if (action == Action::fail) {
+    errno = plan().error;
+    return -1;
+  }
+  const ssize_t done = read_it();
+  if (action == Action::flip && done > 0) *static_cast<unsigned char*>(data) ^= 1;
+  return done;
 }
 
 int open_with(const char* name, const char* path, int flags, mode_t mode) {
@@ -179,21 +194,23 @@ std::size_t fwrite(const void* data, std::size_t size, std::size_t count, std::F
 }
 
 ssize_t read(int fd, void* data, std::size_t bytes) {
-  if (fails("read", path_of(fd))) return -1;
-  return real<ssize_t (*)(int, void*, std::size_t)>("read")(fd, data, bytes);
+  return strike_read(path_of(fd), data,
+                     [&] { return real<ssize_t (*)(int, void*, std::size_t)>("read")(fd, data, bytes); });
 }
 
 ssize_t pread(int fd, void* data, std::size_t bytes, off_t at) {
-  if (fails("read", path_of(fd))) return -1;
-  return real<ssize_t (*)(int, void*, std::size_t, off_t)>("pread")(fd, data, bytes, at);
+  return strike_read(path_of(fd), data, [&] {
+    return real<ssize_t (*)(int, void*, std::size_t, off_t)>("pread")(fd, data, bytes, at);
+  });
 }
 
 std::size_t fread(void* data, std::size_t size, std::size_t count, std::FILE* file) {
-  if (fails("read", path_of(::fileno(file)))) {
-    file->_flags |= 0x20;  // what ferror() looks at in the GNU C library
-    return 0;
-  }
-  return real<std::size_t (*)(void*, std::size_t, std::size_t, std::FILE*)>("fread")(data, size, count, file);
+  const ssize_t done = strike_read(path_of(::fileno(file)), data, [&] {
+    return static_cast<ssize_t>(
+        real<std::size_t (*)(void*, std::size_t, std::size_t, std::FILE*)>("fread")(data, size, count, file));
+  });
+  if (done < 0) file->_flags |= 0x20;  // what ferror() looks at in the GNU C library
+  return done < 0 ? 0 : static_cast<std::size_t>(done);
 }
 
 int close(int fd) {

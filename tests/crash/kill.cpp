@@ -112,9 +112,9 @@ void kills_at_calls(bool every_call) {
     std::string kind = call.function + " " + call.path;
     if (const auto at = kind.find(".tmp-"); at != std::string::npos)
       kind.erase(at, kind.find('-', at + 5) - at);
-    const bool in_save = call.path.starts_with("checkpoints") || call.path.ends_with(".jsonl");
     if (!seen.insert(kind).second && !every_call) continue;
-    if (!every_call && (!in_save || call.function.ends_with("read"))) continue;
+    if (!every_call && (call.function.ends_with("read") || call.path.find("step-1") != std::string::npos))
+      continue;
     for (const char* action : {"kill", "torn"}) {
       if (std::string(action) == "torn" && call.function != "write") continue;
       const std::string point = std::string(action) + " at " + std::to_string(call.number) + ": " + kind;
