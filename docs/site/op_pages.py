@@ -61,18 +61,16 @@ class OpPages:
 
         out.append('<h2 id="gradient">Gradient</h2>')
         rule = facts.get("gradient")
-        if rule is True:  # the program says only that there is one
-            rule = (op.get("keeps") or "").split(": ", 1)[-1]
         if rule:
             out.append(self.formula(op, rule.replace(", d", "; d")))
         else:
             out.append("<p>None: an input that needs one is refused.</p>")
         own = next((text for doc in op.docs if (text := doc.get("keeps"))), None)
-        kept = re.split(r": (?=d|same)", own)[0] if own else ", ".join(words(facts.get("keeps", ""))) or "nothing"
+        kept = re.split(r": (?=d|same)", own)[0] if own else ", ".join(words(facts["keeps"])) or "nothing"
         out.append(f"<p>Between forward and backward the tape keeps {reference.inline(kept, types)}.</p>")
 
         out.append('<h2 id="facts">Facts</h2><dl class="fields facts">')
-        shapes = facts.get("signature", "").replace("->", "→").replace("] ", "], ").replace("]? ", "]?, ").replace(", →", " →")
+        shapes = facts["signature"].replace("->", "→").replace("] ", "], ").replace("]? ", "]?, ").replace(", →", " →")
         same_bits = "yes: same input, device and build give the same bits" if facts["deterministic"] else "no"
         plain = [("element types", ", ".join(words(facts["dtypes"]))),
                  ("devices", ", ".join(words(facts["devices"]))), ("deterministic", same_bits),
