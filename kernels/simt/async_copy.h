@@ -27,7 +27,8 @@ void async_copy(void* shared, const void* global, int valid = kBytes, const char
   if (valid == kBytes)
     chunk = *static_cast<const simt::Chunk<kBytes>*>(global);
   else
-    for (int i = 0; i < valid; ++i) chunk.byte[i] = static_cast<const unsigned char*>(global)[i];
+    for (int i = 0; i < kBytes; ++i)
+      if (i < valid) chunk.byte[i] = static_cast<const unsigned char*>(global)[i];
   for (int i = 0; i < kBytes; ++i) copy.data[i] = chunk.byte[i];
   for (unsigned char& byte : chunk.byte) byte = 0xff;
   *static_cast<simt::Chunk<kBytes>*>(shared) = chunk;
