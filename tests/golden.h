@@ -5,7 +5,7 @@
 
 namespace fovea::test {
 
-/// Fails the test unless `text` is what tests/golden/NAME.txt holds, and shows the first line that differs.
+/// Fails the test unless `text` is what NAME.txt in tests/golden holds, and shows the first line that differs.
 /// What was got is written beside the build, with the command that accepts it.
 void check_golden(const std::string& name, const std::string& text);
 

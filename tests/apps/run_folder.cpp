@@ -210,7 +210,7 @@ TEST_CASE("checkpoints: links, prune, and finding them again") {
   CHECK(find_checkpoint(path, "best").step == 20);
   CHECK(find_checkpoint(path, "40").path == path / "checkpoints/step-40.safetensors");
   CHECK(text_of<IoError>([&] { (void)find_checkpoint(path, "30"); }) ==
-        path.string() + ": has no checkpoint '30'; did you mean '20'? (there are steps 20, 40, 50)");
+        path.string() + ": has no checkpoint '30' (there are steps 20, 40, 50)");
   CHECK(has(text_of<IoError>([&] { (void)find_checkpoint(folder.path() / "none", "best"); }),
             "there is no such run folder"));
   CHECK(

@@ -153,15 +153,6 @@ TEST_CASE("error texts of the libraries, whole") {
       throw IoError(text.substr(0, text.find("(process")) + "(process …" + text.substr(text.find(')')));
     }
   });
-  says("a folder that holds a run", [&] {
-    write(in / "run" / "summary.json", "{}");
-    try {
-      (void)apps::RunFolder::open(in / "run", false);
-    } catch (const std::exception& error) {
-      const std::string text = error.what();
-      throw IoError(text.substr(0, text.find("(process")) + "(process …" + text.substr(text.find(')')));
-    }
-  });
   test::check_golden("library", golden);
 }
 

@@ -19,8 +19,8 @@ struct BadFile {
 using Load = std::function<void(const std::filesystem::path&)>;
 
 /// Each file must be refused: by an exception of one line that begins with the path, without taking memory
-/// beyond a small multiple of the file, the same text as in tests/golden/hostile_KIND.txt ("name: text", the
-/// path as FILE).
+/// beyond a small multiple of the file, the same text as in hostile_KIND.txt of tests/golden ("name:
+/// text", the path as FILE).
 void check_refused(const std::string& kind, const std::vector<BadFile>& files, const Load& load);
 
 /// A good file loads; every beginning of it is refused (but those whose length is in `whole`); and with any
