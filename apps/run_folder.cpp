@@ -117,7 +117,8 @@ RunFolder RunFolder::open(const fs::path& folder, bool resume) {
   if (!resume && content_of(folder) == Content::a_run)
     throw UsageError(
         fmt::format("{}: holds a run already ({}); --resume goes on with it, --out chooses another folder",
-                    folder.string(), owner_in(folder / kLock)));
+                    folder.string(),
+                    owner_in(folder / kLock)));  // untested: as a whole, for it names a process and a time
   run.new_run_ = !resume;
   write_owner(run.lock_, folder);
   make_folder(folder / kCheckpoints);

@@ -103,7 +103,8 @@ class Trainer {
     if (const auto bad = find_bad_state(*task_, state_.optimizer))
       throw IoError(fmt::format("{} is {} before the first step{}", bad->tensor,
                                 std::isnan(bad->first.value) ? "nan" : "infinite",
-                                request_.init_from ? "; look at the file of --init-from" : ""));
+                                request_.init_from ? "; look at the file of --init-from"
+                                                   : ""));  // untested: asks for non-finite weights
     save();
   }
 
@@ -141,7 +142,8 @@ class Trainer {
   }
 
   double finite(double loss) const {
-    if (!std::isfinite(loss)) throw BadNumbers(std::isnan(loss) ? "the loss is nan" : "the loss is infinite");
+    if (!std::isfinite(loss))  // untested: which of the two it is depends on the instruction set
+      throw BadNumbers(std::isnan(loss) ? "the loss is nan" : "the loss is infinite");
     return loss;
   }
 
@@ -154,8 +156,8 @@ class Trainer {
     const bool fed = config_.text("optim.schedule") == "plateau";
     const auto bad = find_bad_step(config_, *task_, state_, run_, last, [&] {
       if (stop.requested())
-        throw StoppedRun(
-            fmt::format("{} at step {}; looked no further than step {}", noticed, last, state_.step));
+        throw StoppedRun(fmt::format("{} at step {}; looked no further than step {}", noticed, last,
+                                     state_.step));  // untested: a signal within the search
       if (fed && eval_every > 0 && state_.step % eval_every == 0)
         (void)state_.take_score(task_->evaluate().score);
     });

@@ -233,7 +233,8 @@ constexpr const OpInfo& info_of(Function f) {
     case Function::identity:
       break;
   }
-  reject<ValueError>("apply", "identity is not an op: use its operand");
+  reject<ValueError>(
+      "apply", "identity is not an op: use its operand");  // untested: no caller of apply() names identity
 }
 
 /// A function of one variable, element by element; the functions and their slopes stand in

@@ -207,6 +207,8 @@ const std::vector<Command> kCommands{
     {"data retina --stimulus dead-leafs", kWrongUsage},
     {"data retina --minutes 0", kWrongUsage},
     {"data retina --minutes -1", kWrongUsage},
+    {"replay empty", kFailed},
+    {"train ln --data recording.safetensors --profile nowhere/trace.json --out new", kWrongUsage},
     {"demo --out foreign", kWrongUsage},
     {"demo --out file.txt", kWrongUsage},
     {"demo --device gpu", kWrongUsage},
