@@ -142,9 +142,10 @@ class Trainer {
   }
 
   double finite(double loss) const {
-    if (!std::isfinite(loss))  // untested: which of the two it is depends on the instruction set
-      throw BadNumbers(std::isnan(loss) ? "the loss is nan" : "the loss is infinite");
-    return loss;
+    if (std::isfinite(loss)) return loss;
+    throw BadNumbers(std::isnan(loss)  // untested: which of the two it is depends on the instruction set
+                         ? "the loss is nan"
+                         : "the loss is infinite");
   }
 
   /// Goes over the steps since the last checkpoint to find where the numbers were left.
