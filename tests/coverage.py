@@ -29,7 +29,8 @@ LEAST_LINES = 90.0  # per cent, in each room
 BRANCHES = {
     "loaders": ["tensor/safetensors.cpp", "tensor/npy.cpp", "tensor/npz*.cpp", "tensor/zip.cpp", "tensor/inflate.cpp",
                 "tensor/file*.cpp", "nn/data/*", "apps/config_toml.cpp"],
-    "checkpoints": ["apps/checkpoint*", "apps/run_state*", "apps/run_folder*", "apps/atomic_file*", "apps/metrics_log*"],
+    "checkpoints": ["apps/checkpoint*", "apps/run_state*", "apps/run_folder*", "apps/atomic_file*", "apps/metrics_log*",
+                    "apps/append_file*"],
     "random numbers": ["kernels/philox.h", "nn/data/shuffle.*", "nn/init.*"],
     "tape": ["autograd/tape.*"],
 }
@@ -159,7 +160,7 @@ def main(arguments):
         print(f"error: no counters in {arguments[2]}\nhint: run the tests of preset coverage first", file=sys.stderr)
         return 1
     merged = build / "coverage.profdata"
-    subprocess.run([tool("llvm-profdata"), "merge", "-sparse", "-o", merged, *profiles], check=True)
+    subprocess.run([tool("llvm-profdata"), "merge", "-o", merged, *profiles], check=True)
     objects = [arguments[3], *(word for program in arguments[4:] for word in ("-object", program))]
     common = [*objects, f"-instr-profile={merged}", "-ignore-filename-regex=.*/(tests|build)/.*|^/usr/.*"]
     exported = subprocess.run([tool("llvm-cov"), "export", "-format=text", *common],

@@ -41,7 +41,8 @@ class Prefetch {
       for (;;) {
         {
           std::unique_lock lock(mutex_);
-          if (!room_.wait(lock, stop, [this] { return values_.size() < depth_; })) return;
+          // Returns when there is room, or when the thread is to stop; which of them matters below only.
+          (void)room_.wait(lock, stop, [this] { return values_.size() < depth_; });
         }
         if (stop.stop_requested()) return;
         T value = produce_();

@@ -18,7 +18,7 @@ WindowDataset::WindowDataset(Tensor movie, const Tensor& responses, ResponseLayo
   if (movie_.dtype() != DType::u8 && movie_.dtype() != DType::f32)
     reject<DTypeError>(kName, "movie {} is {}, expected u8 or f32", movie_.shape(),
                        dtype_name(movie_.dtype()));
-  if (!movie_.device().host_memory())
+  if (!movie_.device().host_memory())  // coverage: only a movie on a GPU is refused here
     reject<DeviceError>(kName,  // untested: needs a GPU
                         "movie {} is on {}, but windows are made by the host; keep it on cpu", movie_.shape(),
                         movie_.device().name());

@@ -16,9 +16,15 @@ fail() {
   printf 'FAILED: %s\n' "$*" >&2
   exit 1
 }
-# no_build_path WHAT FILE
+# no_build_path WHAT FILE: the folders at the beginning of a path, not as a part of a longer one such as include/fovea.
 no_build_path() {
-  if grep -nF -e "$build" -e "$source" "$2" >&2; then fail "$1 names the folder it was built from"; fi
+  local folder
+  for folder in "$build" "$source"; do
+    folder=$(sed 's/[][\.*^$+?(){}|]/\\&/g' <<<"$folder")
+    if grep -nE "(^|[^[:alnum:]_}./-])$folder(/|[^[:alnum:]_.-]|\$)" "$2" >&2; then
+      fail "$1 names the folder it was built from"
+    fi
+  done
 }
 
 for component in "$kind" headers documents; do

@@ -173,6 +173,8 @@ TEST_CASE("a key's step may lie in memory") {
   const Device device = Device::cpu();
   CHECK(Tensor::normal({100}, by_pointer, 0, 1, device).to_vector<float>() ==
         Tensor::normal({100}, by_value, 0, 1, device).to_vector<float>());
+  CHECK(normal_at(by_pointer, 9) == normal_at(by_value, 9));
+  CHECK(uniform_at(by_pointer, 9) == uniform_at(by_value, 9));
 }
 
 /// log and sincos of our own, against the library in double.

@@ -83,6 +83,7 @@ TEST_CASE("a block of L frames has L - skip - history samples, none across a bor
   CHECK(data.first_frame(11) == 25);
   CHECK(data.cells() == 2);
   CHECK(message([&] { data.first_frame(12); }) == "window_dataset: there is no sample 12, it has 12");
+  CHECK(message([&] { data.first_frame(-1); }) == "window_dataset: there is no sample -1, it has 12");
 
   const nn::WindowDataset published(Tensor::zeros({6000, 1, 1}, DType::u8, device),
                                     Tensor::zeros({6000, 1}, DType::f32, device), ResponseLayout::time_cells);
@@ -114,10 +115,57 @@ TEST_CASE("a dataset refuses what does not fit") {
         "window_dataset: responses [9, 1] are not [cells, T] for movie [9, 2, 2]");
   CHECK(make({9, 2, 2}, DType::u8, {1, 9}, {.history = 0}) ==
         "window_dataset: history must be at least 1 and skip at least 0, got 0 and 0");
+  CHECK(make({9, 2, 2}, DType::u8, {1, 9}, {.skip = -1}) ==
+        "window_dataset: history must be at least 1 and skip at least 0, got 40 and -1");
+  CHECK(message([&] {
+          nn::WindowDataset(Tensor::zeros({9, 2, 2}, DType::u8, device),
+                            Tensor::zeros({1, 9}, DType::f32, device), ResponseLayout::time_cells);
+        }) == "window_dataset: responses [1, 9] are not [T, cells] for movie [9, 2, 2]");
   CHECK(make({9, 2, 2}, DType::u8, {1, 9}, {.history = 2, .blocks = {4, 4}}) ==
         "window_dataset: the blocks have 8 frames together, movie [9, 2, 2] has 9");
   CHECK(make({9, 2, 2}, DType::u8, {1, 9}, {.history = 3, .skip = 1, .blocks = {5, 4}}) ==
         "window_dataset: block 1 has 4 frames, but a sample needs skip 1 + history 3 + 1");
+}
+
+TEST_CASE("a batch is gathered only into tensors that hold it") {
+  const Device device = Device::cpu();
+  const nn::WindowDataset data = Recording{9}.dataset(device, {.history = 3});
+  const std::vector<std::int64_t> samples{0, 4};
+  const auto refused = [&](const Tensor& x, const Tensor& y) {
+    return message([&] { data.gather(samples, x, y); });
+  };
+  const auto empty = [&](const Shape& shape) { return Tensor::empty(shape, DType::f32, device); };
+  const Tensor x = empty({2, 3, 2, 3}), y = empty({2, 2});
+  CHECK(refused(x, y) == "nothing was thrown");
+  CHECK(refused(empty({2, 4, 2, 3}), y) ==
+        "gather: x [2, 4, 2, 3] is not the contiguous [2, 3, 2, 3] of this batch");
+  CHECK(refused(slice(empty({2, 6, 2, 3}), 1, 0, 3), y) ==
+        "gather: x [2, 3, 2, 3] is not the contiguous [2, 3, 2, 3] of this batch");
+  CHECK(refused(x, empty({2, 3})) == "gather: y [2, 3] is not the contiguous [2, 2] of this batch");
+  CHECK(refused(x, transpose(empty({2, 2}), 0, 1)) ==
+        "gather: y [2, 2] is not the contiguous [2, 2] of this batch");
+}
+
+TEST_CASE("a movie of floats is normalised as one of bytes") {
+  const Device device = Device::cpu();
+  const Recording recording{9};
+  nn::WindowDataset bytes = recording.dataset(device, {.history = 3});
+  nn::WindowDataset floats(recording.movie(device).to(DType::f32), recording.responses(device),
+                           ResponseLayout::cells_time, {.history = 3});
+  for (const nn::Normalization z : {nn::Normalization{0, 1}, {0, 2}, {100, 1}, {100, 50}}) {
+    bytes.set_normalization(z);
+    floats.set_normalization(z);
+    CHECK(floats.frames(2, 4).to_vector<float>() == bytes.frames(2, 4).to_vector<float>());
+    CHECK(floats.frames(2, 4).shares_memory_with(floats.movie()) == (z.mean == 0 && z.sd == 1));
+    std::vector<Floats> windows;
+    for (const nn::WindowDataset* data : {&bytes, &floats}) {
+      const Tensor x = Tensor::empty({1, 3, 2, 3}, DType::f32, device),
+                   y = Tensor::empty({1, 2}, DType::f32, device);
+      data->gather(std::vector<std::int64_t>{5}, x, y);
+      windows.push_back(x.to_vector<float>());
+    }
+    CHECK(windows[0] == windows[1]);
+  }
 }
 
 TEST_CASE("normalisation is measured on the frames of the samples only") {
@@ -177,6 +225,7 @@ TEST_CASE("held-out chunks share no frame with the training windows") {
   CHECK(data.hold_out(1e-6, 20, 3).validation.size() > 0);
 
   CHECK(message([&] { data.hold_out(0.0, 20, 1); }) == "hold_out: fraction must be in (0, 1), got 0");
+  CHECK(message([&] { data.hold_out(1.0, 20, 1); }) == "hold_out: fraction must be in (0, 1), got 1");
   CHECK(message([&] { data.hold_out(0.5, 4, 1); }) ==
         "hold_out: a chunk of 4 frames has no sample: it needs history 4 + 1");
   CHECK(message([&] { data.hold_out(0.4, 1000, 1); }) == "nothing was thrown");  // one chunk per block
@@ -270,9 +319,10 @@ TEST_CASE("a thread ahead changes no value, and a loader continues at any positi
       REQUIRE(x.has_value());
       CHECK(equal(*x, batches[static_cast<std::size_t>(at)]));
     }
-    CHECK(message([&] {
-            ahead.seek({0, per_epoch + 1});
-          }).starts_with("loader: there is no epoch 0, batch "));
+    for (const nn::LoaderPosition nowhere : {nn::LoaderPosition{0, per_epoch + 1}, {-1, 0}, {0, -1}})
+      CHECK(message([&] { ahead.seek(nowhere); })
+                .starts_with(
+                    fmt::format("loader: there is no epoch {}, batch {}", nowhere.epoch, nowhere.batch)));
   }
 }
 

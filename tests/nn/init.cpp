@@ -64,6 +64,7 @@ TEST_CASE("the rules have the moments they promise") {
   both(nn::init::xavier_normal(2.0f), 2 * std::sqrt(2.0 / 2250), normal);
   both(nn::init::kaiming_uniform(), std::sqrt(2.0 / 250), uniform);
   both(nn::init::kaiming_normal(), std::sqrt(2.0 / 250), normal);
+  CHECK(moments(nn::init::fan_in_uniform(0), {7}).largest == 0.0);  // a bias that nothing enters
   both(nn::init::fan_in_uniform(250), 1 / std::sqrt(250.0) / uniform, uniform);
 }
 
