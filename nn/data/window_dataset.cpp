@@ -19,7 +19,7 @@ WindowDataset::WindowDataset(Tensor movie, const Tensor& responses, ResponseLayo
     reject<DTypeError>(kName, "movie {} is {}, expected u8 or f32", movie_.shape(),
                        dtype_name(movie_.dtype()));
   if (!movie_.device().host_memory())  // coverage: only a movie on a GPU is refused here
-    reject<DeviceError>(kName,  // untested: needs a GPU
+    reject<DeviceError>(kName,         // untested: needs a GPU
                         "movie {} is on {}, but windows are made by the host; keep it on cpu", movie_.shape(),
                         movie_.device().name());
   const std::int64_t frames = movie_.shape()[0];
