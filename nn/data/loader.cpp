@@ -29,8 +29,9 @@ Loader::Loader(WindowDataset data, LoaderOptions options, const Device& device)
     }
   }
   if (batches_per_epoch() < 1)
-    reject<ValueError>("loader", "no batch of {} can be made from {} samples with drop_last; take a smaller batch", options.batch,
-                       plan_.data.size());
+    reject<ValueError>("loader",
+                       "no batch of {} can be made from {} samples with drop_last; take a smaller batch",
+                       options.batch, plan_.data.size());
 }
 
 std::int64_t Loader::batches_per_epoch() const { return plan_.batches(); }

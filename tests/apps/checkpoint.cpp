@@ -81,7 +81,8 @@ TEST_CASE("files that are no checkpoint of this build are told apart") {
             "is of format fovea-run-99, this build reads fovea-run-2; read it with a newer fovea"));
   CHECK(has(refused({{"format", "fovea-run-1"}}), "read it with an older fovea"));
   CHECK(has(refused({{"format", "fovea-run-2"}}), "is damaged"));
-  CHECK(has(text_of<IoError>([&] { (void)read_checkpoint(folder.path() / "none"); }), "there is no such file"));
+  CHECK(
+      has(text_of<IoError>([&] { (void)read_checkpoint(folder.path() / "none"); }), "there is no such file"));
 }
 
 TEST_CASE("only names of checkpoints count as checkpoints") {
