@@ -26,8 +26,9 @@
 ///
 /// **Rounding**: tf32 operands lose their 13 lowest bits (the unit ignores them: truncation), so pass to_tf32(x)
 /// where rounding to nearest is wanted. bf16 and f16 are exact. Products are exact; the order of the sum and its
-/// rounding are the unit's own (it truncates). Promise, for both sides: |d − exact| ≤ (k + 1)·2^-23·(|c| + Σ|a·b|) of
-/// the operands as the unit sees them, as long as nothing overflows. The emulation adds k ascending to c in f32.
+/// rounding are the unit's own (it truncates). The bound to test against: |d − exact| ≤ (k + 1)·2^-23·(|c| + Σ|a·b|)
+/// of the operands as the unit sees them, as long as nothing overflows; what is published of the units keeps it, and
+/// no GPU of ours has been measured yet. The emulation adds k ascending to c in f32, which keeps it by derivation.
 ///
 /// Older GPUs have no such instruction: below sm_80 the mma functions trap, and a launcher must not come here.
 /// source PTX ISA 8.x, sections mma and ldmatrix; Fasi et al. 2021, PeerJ CS 7:e330 (rounding)
