@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/atomic_file.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <memory>
 #include <new>
 #include <utility>
 #include <vector>
@@ -181,8 +184,7 @@ void replace_file(const fs::path& target, std::string_view content) {
 void replace_folder(const fs::path& target, const std::function<void(const fs::path&)>& write) {
   const TemporaryFolder temporary(target);
   write_named(target, temporary.path(), write);
-  for (const fs::directory_entry& entry : fs::directory_iterator(temporary.path()))
-    flush(entry.path(), target);
+  for (const std::string& name : names_in(temporary.path())) flush(temporary.path() / name, target);
   flush(temporary.path(), target);
   temporary.rename_to(target);
 }
@@ -198,8 +200,18 @@ bool is_temporary_file(std::string_view name) { return name.starts_with(kTempora
 
 void remove_temporary_files(const fs::path& folder) {
   std::error_code ignored;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored))
-    if (is_temporary_file(entry.path().filename().string())) fs::remove_all(entry.path(), ignored);
+  for (const std::string& name : names_in(folder))
+    if (is_temporary_file(name)) fs::remove_all(folder / name, ignored);
+}
+
+std::vector<std::string> names_in(const fs::path& folder) {
+  const auto close = [](DIR* open) { (void)::closedir(open); };
+  const std::unique_ptr<DIR, decltype(close)> entries(::opendir(folder.c_str()), close);
+  std::vector<std::string> names;
+  while (const dirent* entry = entries != nullptr ? ::readdir(entries.get()) : nullptr)
+    if (const std::string name = entry->d_name; name != "." && name != "..") names.push_back(name);
+  std::sort(names.begin(), names.end());
+  return names;
 }
 
 std::string read_file(const fs::path& path) {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace fovea::apps {
 
@@ -33,6 +34,9 @@ void remove_temporary_files(const std::filesystem::path& folder);
 
 /// throws IoError if there is no such file or it cannot be read
 std::string read_file(const std::filesystem::path& path);
+/// What a folder holds, sorted; nothing if it cannot be read. Not by directory_iterator: libstdc++'s ends the
+/// program when it finds no memory, and a save must not.
+std::vector<std::string> names_in(const std::filesystem::path& folder);
 /// FNV-1a over the bytes of a file, 64 bits: tells a torn or changed file, not a forged one.
 std::uint64_t file_checksum(const std::filesystem::path& path);
 /// mkdir -p, with an error in words

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/checkpoint.h"
 
-#include <dirent.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cstring>
-#include <memory>
 
+#include "apps/atomic_file.h"
 #include "tensor/errors.h"
 #include "tensor/io.h"
 #include "tensor/names.h"
@@ -110,11 +109,8 @@ std::string checkpoint_name(std::int64_t step) { return fmt::format("{}{}{}", kP
 std::vector<Checkpoint> checkpoints_of(const fs::path& run) {
   std::vector<Checkpoint> found;
   const fs::path folder = run / "checkpoints";
-  // Not by directory_iterator: libstdc++'s ends the program when it finds no memory, and a save must not.
-  const auto close = [](DIR* open) { (void)::closedir(open); };
-  const std::unique_ptr<DIR, decltype(close)> entries(::opendir(folder.c_str()), close);
-  while (const dirent* entry = entries != nullptr ? ::readdir(entries.get()) : nullptr)
-    if (const auto step = step_of(entry->d_name)) found.push_back({*step, folder / entry->d_name});
+  for (const std::string& name : names_in(folder))
+    if (const auto step = step_of(name)) found.push_back({*step, folder / name});
   std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.step < b.step; });
   return found;
 }

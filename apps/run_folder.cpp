@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <new>
 #include <nlohmann/json.hpp>
 
 #include "apps/atomic_file.h"
@@ -53,8 +54,7 @@ enum class Content { nothing, a_run, foreign };
 Content content_of(const fs::path& folder) {
   if (fs::exists(folder / kConfig) || !checkpoints_of(folder).empty()) return Content::a_run;
   const bool begun = fs::exists(folder / kLock);
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
+  for (const std::string& name : names_in(folder)) {
     const bool ours = name == kLock || name == kMetrics || name == kEvents || name == kCheckpoints;
     if (!begun || !(ours || is_temporary_file(name))) return Content::foreign;
   }
@@ -139,9 +139,8 @@ RunFolder RunFolder::open_new(const fs::path& parent, std::string_view name) {
       return run;
     }
     if (error)
-      throw IoError(fmt::format(
-          "{}: cannot make the folder: {}; choose another one with --out",  // untested: root may write anywhere
-          folder.string(), error.message()));
+      throw IoError(fmt::format("{}: cannot make the folder: {}; choose another one with --out",
+                                folder.string(), error.message()));
   }
 }
 
@@ -157,7 +156,10 @@ RunFolder::~RunFolder() {
   if (lock_ < 0) return;
   metrics_.reset();
   events_.reset();
-  if (new_run_ && checkpoints_of(path_).empty()) remove_own_files();
+  try {
+    if (new_run_ && checkpoints_of(path_).empty()) remove_own_files();
+  } catch (const std::bad_alloc&) {  // they stay, and --resume finds a run without a checkpoint
+  }
   ::close(lock_);  // gives the lock back
 }
 

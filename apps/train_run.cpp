@@ -103,8 +103,7 @@ class Trainer {
     if (const auto bad = find_bad_state(*task_, state_.optimizer))
       throw IoError(fmt::format("{} is {} before the first step{}", bad->tensor,
                                 std::isnan(bad->first.value) ? "nan" : "infinite",
-                                request_.init_from ? "; look at the file of --init-from"
-                                                   : ""));  // untested: asks for non-finite weights
+                                request_.init_from ? "; look at the file of --init-from" : ""));
     save();
   }
 

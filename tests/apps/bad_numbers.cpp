@@ -121,13 +121,6 @@ std::vector<std::string> exploding(const Bench& bench, const fs::path& out, cons
           "--set",    "model.history=4"};
 }
 
-std::vector<std::string> names_in(const fs::path& folder) {
-  std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename().string());
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
 }  // namespace
 
 TEST_CASE("a step that leaves the numbers is named by its op, tensor and first bad index") {

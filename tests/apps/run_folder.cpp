@@ -43,13 +43,6 @@ class SmallFilesOnly {
   void (*previous_signal_)(int);
 };
 
-std::vector<std::string> names_in(const fs::path& folder) {
-  std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename().string());
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
 using Names = std::vector<std::string>;
 
 void save(RunFolder& run, std::int64_t step, bool best = false) {

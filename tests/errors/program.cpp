@@ -86,6 +86,10 @@ struct Scene : Bench {
       saved.tensors.erase("train.step");
       write_checkpoint(in / "nostep/checkpoints" / file, saved);
     }
+    SavedRun lost = read_checkpoint(in / "ok/checkpoints/step-1.safetensors");
+    lost.tensors.at("model.conv1.weight").fill(std::nan(""));
+    write_checkpoint(in / "nan.safetensors", lost);
+    fs::create_symlink("/proc", in / "runs");
     std::string other = content(data);
     other.back() = static_cast<char>(other.back() ^ 1);
     write(in / "other.safetensors", other);
@@ -157,6 +161,8 @@ const std::vector<Command> kCommands{
     {"train ln --data recording.safetensors --init-from huge.safetensors --steps 1 --out new", kFailed},
     {"train ln --data recording.safetensors --init-from shapes.safetensors --steps 1 --out new", kFailed},
     {"train ln --data recording.safetensors --init-from recording.safetensors --steps 1 --out new", kFailed},
+    {"train deep-retina --config ok/config.toml --init-from nan.safetensors --device cpu --out new", kFailed},
+    {"train ln --data recording.safetensors --steps 1", kFailed},
     {"train ln --data recording.safetensors --set eval.baseline=nowhere --steps 1 --out new", kFailed},
     {"train ln --data recording.safetensors --set train.batch=100000 --steps 1 --out new", kFailed},
     {"train ln --data recording.safetensors --set model.history=900 --steps 1 --out new", kFailed},

@@ -75,11 +75,12 @@ void release(void* memory) noexcept {
 
 HostFault::HostFault(std::int64_t n, bool from_then_on) {
   void* frame[1];
-  (void)::backtrace(frame, 1);  // loads what it needs, which takes memory, now
+  (void)::backtrace(frame, 1);                            // loads what it needs, which takes memory, now
+  calls_made = std::numeric_limits<std::int64_t>::min();  // other threads allocate while this one sets it up
   was_hit = false;
-  calls_made = 0;
   fail_last = from_then_on ? kNever : n;
   fail_first = n > 0 ? n : kNever;
+  calls_made = 0;
 }
 
 HostFault::~HostFault() { fail_first = kNever; }
