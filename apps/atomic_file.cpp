@@ -38,6 +38,11 @@ class File {
     if (fd_ >= 0) ::close(fd_);
   }
   int fd() const { return fd_; }
+  /// To the disk. Some network file systems know no fsync of a folder (EINVAL); what was renamed there stands all the
+  /// same.
+  void sync(const fs::path& named) const {
+    if (::fsync(fd_) != 0 && errno != EINVAL) file_error(named, "write to the disk", errno);
+  }
   /// For what was written: some file systems say only now that the disk is full.
   void close(const fs::path& path) {
     if (::close(std::exchange(fd_, -1)) != 0) file_error(path, "write", errno);
@@ -63,19 +68,12 @@ class Temporary {
     const fs::path folder = fs::absolute(target).parent_path();
     const File handle(folder, O_RDONLY | O_DIRECTORY, "open the folder");
     if (::rename(path_.c_str(), target.c_str()) != 0) file_error(target, "replace the file", errno);
-    // Some network file systems know no fsync of a folder (EINVAL); the rename stands all the same.
-    if (::fsync(handle.fd()) != 0 && errno != EINVAL) file_error(folder, "flush the folder", errno);
+    handle.sync(folder);
   }
 
  private:
   fs::path path_;
 };
-
-/// On the disk, with the target's name in an error.
-void flush(const fs::path& path, const fs::path& target) {
-  const File handle(path, O_RDONLY, "open");
-  if (::fsync(handle.fd()) != 0 && errno != EINVAL) file_error(target, "write to the disk", errno);
-}
 
 /// Removes the temporary folder, or the former one that took its place.
 class TemporaryFolder {
@@ -99,7 +97,8 @@ class TemporaryFolder {
   const fs::path& path() const { return path_; }
 
   void rename_to(const fs::path& target) const {
-    const fs::path parent = target.parent_path().empty() ? fs::path(".") : target.parent_path();
+    const fs::path parent = fs::absolute(target).parent_path();
+    const File handle(parent, O_RDONLY | O_DIRECTORY, "open the folder");
     // A folder that is not empty cannot be renamed over: the two change places.
     if (fs::exists(target)) {
       if (::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) != 0)
@@ -107,25 +106,34 @@ class TemporaryFolder {
     } else if (::rename(path_.c_str(), target.c_str()) != 0) {
       file_error(target, "make the folder", errno);
     }
-    flush(parent, target);
+    handle.sync(parent);
   }
 
  private:
   fs::path path_;
 };
 
-std::uint64_t checksum(int fd, const fs::path& path) {
-  std::uint64_t hash = 14695981039346656037ull;
-  std::vector<unsigned char> block(1 << 20);
+/// Gives the whole of a file to `take`, a block at a time, from its beginning.
+template <class Take>
+void read_blocks(int fd, const fs::path& path, Take&& take) {
+  std::vector<char> block(1 << 16);
   off_t at = 0;
   while (true) {
     const ssize_t count = ::pread(fd, block.data(), block.size(), at);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) file_error(path, "read", errno);
-    if (count == 0) return hash;
-    for (ssize_t i = 0; i < count; ++i) hash = (hash ^ block[static_cast<std::size_t>(i)]) * 1099511628211ull;
+    if (count == 0) return;
+    take(std::string_view(block.data(), static_cast<std::size_t>(count)));
     at += count;
   }
+}
+
+std::uint64_t checksum(int fd, const fs::path& path) {
+  std::uint64_t hash = 14695981039346656037ull;
+  read_blocks(fd, path, [&](std::string_view block) {
+    for (const char byte : block) hash = (hash ^ static_cast<unsigned char>(byte)) * 1099511628211ull;
+  });
+  return hash;
 }
 
 /// An error of a writer names the file that is meant, not the temporary one.
@@ -184,8 +192,9 @@ void replace_file(const fs::path& target, std::string_view content) {
 void replace_folder(const fs::path& target, const std::function<void(const fs::path&)>& write) {
   const TemporaryFolder temporary(target);
   write_named(target, temporary.path(), write);
-  for (const std::string& name : names_in(temporary.path())) flush(temporary.path() / name, target);
-  flush(temporary.path(), target);
+  for (const std::string& name : names_in(temporary.path()))
+    File(temporary.path() / name, O_RDONLY, "open", target).sync(target);
+  File(temporary.path(), O_RDONLY | O_DIRECTORY, "open", target).sync(target);
   temporary.rename_to(target);
 }
 
@@ -218,14 +227,8 @@ std::string read_file(const fs::path& path) {
   if (std::error_code ignored; fs::is_directory(path, ignored)) file_error(path, "read", EISDIR);
   const File file(path, O_RDONLY, "read");
   std::string text;
-  char block[65536];
-  while (true) {
-    const ssize_t count = ::read(file.fd(), block, sizeof block);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) file_error(path, "read", errno);
-    if (count == 0) return text;
-    text.append(block, static_cast<std::size_t>(count));
-  }
+  read_blocks(file.fd(), path, [&](std::string_view block) { text += block; });
+  return text;
 }
 
 std::uint64_t file_checksum(const fs::path& path) {

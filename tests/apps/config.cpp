@@ -57,10 +57,11 @@ TEST_CASE("later layers win and origins are kept") {
   CHECK(config.origin("optim.lr") == "default");
   config.set("optim.lr", 0.5, "preset demo");
   config.load_toml_text(
-      "[train]\nbatch = 32\n[optim]\nlr = 1\nname = 'sgd'\n[model]\nchannels = [4, 2]\nbias = false",
+      "# dots after a # are no names: .....................\n[train]\nbatch = 32\n[optim]\nlr = 1\nname = "
+      "'sgd'\n[model]\nchannels = [4, 2]\nbias = false",
       "f.toml");
   CHECK(config.real("optim.lr") == 1.0);  // an integer where a number is expected is one
-  CHECK(config.origin("optim.lr") == "f.toml:4");
+  CHECK(config.origin("optim.lr") == "f.toml:5");
   CHECK(config.integer("train.batch") == 32);
   CHECK(config.text("optim.name") == "sgd");
   CHECK(config.integers("model.channels") == std::vector<std::int64_t>{4, 2});

@@ -184,6 +184,13 @@ TEST_CASE("a whole checkpoint that does not fit is named, with what is missing")
     check_one_line(outcome, kFailed, file_of(run, 6).string() + ": does not fit this model: ");
     CHECK(outcome.err.find(std::string(name).substr(std::string(name).find('.') + 1)) != std::string::npos);
   }
+  for (const double step : {0.5, 1e18}) {
+    CAPTURE(step);
+    SavedRun saved = good;
+    saved.tensors["train.step"] = Tensor::full({}, step, DType::f64, Device::cpu({.threads = 1}));
+    for (const Checkpoint& checkpoint : checkpoints_of(run)) write_checkpoint(checkpoint.path, saved);
+    check_one_line(bench.train(run, six({"--resume"})), kFailed, "expected a whole number");
+  }
   SavedRun saved = good;
   saved.notes.erase("data");
   for (const Checkpoint& checkpoint : checkpoints_of(run)) write_checkpoint(checkpoint.path, saved);

@@ -104,6 +104,31 @@ TEST_CASE("an error names the file that is meant, and what may help") {
   CHECK(hint(EIO) == file.string() + ": cannot write: Input/output error");
 }
 
+TEST_CASE("replace_folder changes places with the old folder, or leaves it as it was") {
+  const TemporaryFolder folder;
+  const fs::path target = folder.path() / "repro";
+  const auto write = [](const char* name) {
+    return [name](const fs::path& made) { replace_file(made / name, std::string("x")); };
+  };
+  replace_folder(target, write("old"));
+  replace_folder(target, write("new"));
+  CHECK(names_in(target) == Names{"new"});
+  CHECK(text_of<IoError>([&] {
+          replace_folder(target, [](const fs::path& made) { throw IoError((made / "f").string() + ": no"); });
+        }) == (target / "f").string() + ": no");
+  CHECK(has(text_of<IoError>([&] { replace_folder(target / ".", write("new")); }),
+            ": cannot replace the folder: "));
+  CHECK(names_in(target) == Names{"new"});
+  fs::create_symlink("nowhere", folder.path() / "link");
+  CHECK(text_of<IoError>([&] { replace_folder(folder.path() / "link", write("new")); }) ==
+        (folder.path() / "link").string() +
+            ": cannot make the folder: Not a directory; choose another place");
+  CHECK(text_of<IoError>([&] { replace_folder(folder.path() / "no/repro", write("new")); }) ==
+        (folder.path() / "no/repro").string() +
+            ": cannot make the folder: No such file or directory; choose another place");
+  CHECK(names_in(folder.path()) == Names{"link", "repro"});
+}
+
 TEST_CASE("replace_file and its errors") {
   const TemporaryFolder folder;
   const fs::path file = folder.path() / "f";
@@ -444,6 +469,11 @@ TEST_CASE("a run that fails before its first checkpoint leaves no trace, foreign
     CHECK(has(text_of<UsageError>([&] { (void)RunFolder::open(folder.path() / "mine", resume); }),
               "holds files but no run"));
   CHECK(names_in(folder.path() / "mine") == Names{"thesis.tex"});
+  // A lock alone makes it no run.
+  std::ofstream(folder.path() / "mine/lock") << "process 1 on host x\n";
+  CHECK(has(text_of<UsageError>([&] { (void)RunFolder::open(folder.path() / "mine", false); }),
+            "holds files but no run"));
+  fs::remove(folder.path() / "mine/lock");
   // Figures of another program are not ours to cut, whatever their name.
   fs::rename(folder.path() / "mine/thesis.tex", folder.path() / "mine/metrics.jsonl");
   CHECK(has(text_of<UsageError>([&] { (void)RunFolder::open(folder.path() / "mine", false); }),

@@ -108,7 +108,7 @@ TEST_CASE("a trace keeps the last spans, within its size") {
     cuts.add(name, "test", cuts.last_ns());
     CHECK(cuts.events().back().name.size() >= 63);
   }
-  CHECK_NOTHROW(nlohmann::json::parse(cuts.json()));
+  CHECK(nlohmann::json::accept(cuts.json()));
   const Span nothing(nullptr, "nothing", "test");
 }
 

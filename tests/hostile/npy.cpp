@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 
+#include <fstream>
+
 #include "tensor/io.h"
 #include "tests/hostile/bad_file.h"
+#include "tests/temporary_folder.h"
 
 using namespace fovea;
 using namespace fovea::test;
@@ -181,6 +184,12 @@ std::vector<BadFile> bad_npz() {
                 m.bytes = in64;
                 m.extra = little<std::uint16_t>(7) + little<std::uint16_t>(99);
               }),
+      changed("64-bit place that is not there",
+              [=](Member& m) {
+                m.local = in64;
+                m.packed = m.bytes = in64;
+                m.extra = extra64({8, 8});
+              }),
       changed("stored 2^63 bytes",
               [=](Member& m) {
                 m.packed = m.bytes = in64;
@@ -236,6 +245,14 @@ std::vector<BadFile> bad_npz() {
                m.data += "more";
                m.packed += 4;
              }),
+      packed("deflated data that end with what is read at a time, and something after them",
+             [](Member& m) {
+               const std::string stored(65536 - 5, 'x');  // one block of deflate without compression
+               m.data = "\x01" + little(static_cast<std::uint16_t>(stored.size())) +
+                        little(static_cast<std::uint16_t>(~stored.size())) + stored + "!";
+               m.packed = m.data.size();
+               m.bytes = stored.size();
+             }),
       packed("deflated data of nothing",
              [](Member& m) {
                m.data = "";
@@ -276,4 +293,14 @@ TEST_CASE("hostile npz files are refused before memory is taken") {
   check_refused("npz", bad_npz(), load_archive);
   check_damaged("npz", zip_bytes({.members = {good_member(), packed_member("y.npy", good_member().data)}}),
                 load_archive);
+}
+
+TEST_CASE("an npz member whose sizes stand in a 64-bit field, between fields of other programs") {
+  Member member = good_member();
+  member.extra = little<std::uint16_t>(7) + little<std::uint16_t>(2) + "ab" +
+                 extra64({member.bytes, member.packed}) + little<std::uint16_t>(9) + little<std::uint16_t>(0);
+  member.packed = member.bytes = 0xffffffff;
+  const TemporaryFolder folder;
+  std::ofstream(folder.path() / "a.npz", std::ios::binary) << zip_bytes({.members = {member}});
+  CHECK(load_npz(folder.path() / "a.npz", host()).at("x").shape() == Shape{2});
 }

@@ -84,6 +84,7 @@ std::vector<BadFile> bad_files() {
       header("shape that is text", R"({"a":{"dtype":"F32","shape":"2","data_offsets":[0,8]}})"),
       header("data_offsets that are an object",
              R"({"a":{"dtype":"F32","shape":[2],"data_offsets":{"begin":0}}})"),
+      header("data_offsets that end in text", R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,"8"]}})"),
       header("escape sequence in a name", R"({"\u001b[31mred":3})"),
       header("name of 100000 letters", std::string("{\"") + std::string(100'000, 'n') + "\":3}"),
       entry("unknown dtype", "F8_E4M3", "[8]", "[0,8]"),

@@ -147,32 +147,32 @@ TEST_CASE("a cell without spikes has a spike-triggered average of zeros") {
 
 TEST_CASE("the spike-triggered average is the mean of the windows, weighted by the rate") {
   const RecordingData data = synthetic();
-  constexpr std::int64_t kHistory = 4, kPixels = 30, kCellCount = 2;
+  constexpr std::int64_t kFrames = 4, kPixels = 30, kCellCount = 2;
   nn::WindowDataset windows(data.train_stimulus, data.train_rate, nn::ResponseLayout::cells_time,
-                            {.history = kHistory, .skip = 3, .blocks = data.blocks});
+                            {.history = kFrames, .skip = 3, .blocks = data.blocks});
   windows.set_normalization({.mean = 120, .sd = 70});
   const Tensor average = spike_triggered_average(windows);
-  REQUIRE(average.shape() == Shape{kCellCount, kHistory, 6, 5});
+  REQUIRE(average.shape() == Shape{kCellCount, kFrames, 6, 5});
   const auto got = average.to_vector<float>();
 
   const auto pixel = data.train_stimulus.to_vector<std::uint8_t>();
   const auto rate = data.train_rate.to_vector<float>();
   for (std::int64_t cell = 0; cell < kCellCount; ++cell) {
-    std::vector<double> sum(kHistory * kPixels);
+    std::vector<double> sum(kFrames * kPixels);
     double weight = 0;
     std::int64_t start = 0;
     for (const std::int64_t frames : data.blocks) {
-      for (std::int64_t t = start + 3 + kHistory; t < start + frames; ++t) {
+      for (std::int64_t t = start + 3 + kFrames; t < start + frames; ++t) {
         const double r = rate[static_cast<std::size_t>(cell * 60 + t)];
         weight += r;
-        for (std::int64_t i = 0; i < kHistory * kPixels; ++i)
+        for (std::int64_t i = 0; i < kFrames * kPixels; ++i)
           sum[static_cast<std::size_t>(i)] +=
-              r * (pixel[static_cast<std::size_t>((t - kHistory) * kPixels + i)] - 120.0) / 70.0;
+              r * (pixel[static_cast<std::size_t>((t - kFrames) * kPixels + i)] - 120.0) / 70.0;
       }
       start += frames;
     }
-    for (std::int64_t i = 0; i < kHistory * kPixels; ++i)
-      CHECK(got[static_cast<std::size_t>(cell * kHistory * kPixels + i)] ==
+    for (std::int64_t i = 0; i < kFrames * kPixels; ++i)
+      CHECK(got[static_cast<std::size_t>(cell * kFrames * kPixels + i)] ==
             doctest::Approx(sum[static_cast<std::size_t>(i)] / weight).epsilon(1e-4).scale(1));
   }
 }

@@ -345,10 +345,9 @@ struct Product {
 };
 
 TEST_CASE("a tiled product by cp.async, ldmatrix and mma, with edges, in all orders and to the same bits") {
-  for (const auto& [m, n, k] :
-       {std::array{32, 32, 16}, {32, 32, 64}, {1, 8, 8}, {33, 40, 24}, {70, 72, 104}}) {
-    CAPTURE(m);
-    Product product(m, n, k);
+  for (const auto& size : {std::array{32, 32, 16}, {32, 32, 64}, {1, 8, 8}, {33, 40, 24}, {70, 72, 104}}) {
+    CAPTURE(size[0]);
+    Product product(size[0], size[1], size[2]);
     std::vector<float> first;
     in_all_orders([&](simt::Grid& grid) {
       product.run(grid);

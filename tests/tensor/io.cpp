@@ -3,8 +3,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <fstream>
 
+#include "tensor/file.h"
 #include "tensor/views.h"
 #include "tests/temporary_folder.h"
 
@@ -62,6 +64,10 @@ TEST_CASE("a file that cannot be opened says why, and which one was meant") {
   CHECK(text(folder.path()) == in + ": is a folder, expected a file");
   CHECK(text("/dev/zero") == "/dev/zero: is a pipe or a device, expected a file");
   CHECK(text(folder.path() / "weights.npz" / "x") == in + "/weights.npz/x: there is no such file");
+  std::filesystem::create_symlink("loop", folder.path() / "loop");
+  CHECK(text(folder.path() / "loop") == in + "/loop: Too many levels of symbolic links");
+  File file = File::open(folder.path() / "weights.npz");
+  CHECK(text_of<IoError>([&] { file.seek(~std::uint64_t{0}); }) == in + "/weights.npz: Invalid argument");
   CHECK(text("no-such-file") == "no-such-file: there is no such file");
   CHECK(text_of<IoError>([&] {
           save_npy(folder.path() / "no" / "x.npy", Tensor::zeros({1}, DType::f32, device));
@@ -82,11 +88,13 @@ TEST_CASE("npz: round trip, equal contents give equal bytes, what numpy writes")
   CHECK(slurp(folder.path() / "a.npz") == slurp(folder.path() / "b.npz"));
   const TensorMap loaded = load_npz(folder.path() / "a.npz", device);
   REQUIRE(loaded.size() == tensors.size());
-  for (const auto& [name, tensor] : tensors) {
-    CAPTURE(name);
-    CHECK(loaded.at(name).shape() == tensor.shape());
-    CHECK(loaded.at(name).dtype() == tensor.dtype());
-    CHECK(loaded.at(name).to_vector<double>() == tensor.to_vector<double>());
+  for (const auto& entry : tensors) {
+    const Tensor& got = loaded.at(entry.first);
+    const Tensor& wanted = entry.second;
+    CAPTURE(entry.first);
+    CHECK(got.shape() == wanted.shape());
+    CHECK(got.dtype() == wanted.dtype());
+    CHECK(got.to_vector<double>() == wanted.to_vector<double>());
   }
   save_npz(folder.path() / "empty.npz", {});
   CHECK(load_npz(folder.path() / "empty.npz", device).empty());
@@ -119,6 +127,10 @@ TEST_CASE("npy: round trip, Fortran order, bad files") {
   spit(path, bytes);
   const Tensor fortran = load_npy(path, device);
   CHECK(fortran.shape() == Shape{2, 5, 3});
+  std::string quoted = bytes;
+  std::replace(quoted.begin(), quoted.begin() + 60, '\'', '"');
+  spit(path, quoted);
+  CHECK(load_npy(path, device).shape() == Shape{2, 5, 3});
   spit(path, bytes.substr(0, bytes.size() - 1));
   CHECK_THROWS_WITH_AS(
       load_npy(path, device),
