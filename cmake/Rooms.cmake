@@ -38,7 +38,7 @@ endif()
 
 # Kernels whose loads and stores the emulation follows. -fsanitize=thread for its calls, not its library (see
 # kernels/simt/race_hooks.cpp); a struct of 16 bytes must stay one access, as it is on a GPU; reports name lines.
-set(FOVEA_FOLLOWED_FLAGS -fsanitize=thread -fno-tree-sra -g1)
+set(FOVEA_FOLLOWED_FLAGS -DFOVEA_FOLLOWED -fsanitize=thread -fno-tree-sra -g1)
 
 # Puts the objects of a target into libfovea, which then needs `ARGN` at link time.
 function(fovea_part target)

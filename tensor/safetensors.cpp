@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -105,9 +106,11 @@ void save_safetensors(const std::filesystem::path& path, const TensorMap& tensor
   std::uint64_t position = 0;
   for (const auto& [name, tensor] : tensors) {
     const std::uint64_t bytes = static_cast<std::uint64_t>(tensor.bytes());
-    header[name] = {{"dtype", file_name_of(tensor.dtype())},
-                    {"shape", std::vector<std::int64_t>(tensor.shape().begin(), tensor.shape().end())},
-                    {"data_offsets", {position, position + bytes}}};
+    // One by one, and an object from the start: without memory a list of all three leaks, and null cannot become one.
+    Json& entry = header[name] = Json::object();
+    entry["dtype"] = file_name_of(tensor.dtype());
+    entry["shape"] = std::vector<std::int64_t>(tensor.shape().begin(), tensor.shape().end());
+    entry["data_offsets"] = std::array{position, position + bytes};
     position += bytes;
   }
   std::string text = header.dump();

@@ -109,7 +109,7 @@ namespace fovea::simt {
 template <class T>
 concept AtomicInteger = std::is_integral_v<T> &&(sizeof(T) == 4 || sizeof(T) == 8);
 template <class T, class F>
-#if defined(__SANITIZE_THREAD__)
+#if defined(FOVEA_FOLLOWED)
 [[gnu::no_sanitize_thread]]
 #endif
 T exchange_with(T* address, F f) {

@@ -61,7 +61,7 @@ namespace fovea::gpu {
 using Queue = simt::Grid;
 }
 
-#if defined(__SANITIZE_THREAD__)
+#if defined(FOVEA_FOLLOWED)  // not under ThreadSanitizer itself, which sees everything
 #define FOVEA_NOT_NOTED __attribute__((no_sanitize_thread))
 #else
 #define FOVEA_NOT_NOTED
