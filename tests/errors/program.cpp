@@ -33,13 +33,15 @@ void write(const fs::path& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary) << bytes;
 }
 
-/// Every path below a folder with size and, for links, target; times are not looked at.
+/// Every path below a folder with size and, for links, target; times are not looked at, nor the size of a lock, which
+/// holds the number of the last process that took it.
 std::string listing(const fs::path& folder) {
   std::vector<std::string> lines;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    std::string what = entry.is_symlink()     ? " -> " + fs::read_symlink(entry.path()).string()
-                       : entry.is_directory() ? "/"
-                                              : fmt::format(" {}", entry.file_size());
+    std::string what = entry.is_symlink()                  ? " -> " + fs::read_symlink(entry.path()).string()
+                       : entry.is_directory()              ? "/"
+                       : entry.path().filename() == "lock" ? ""
+                                                           : fmt::format(" {}", entry.file_size());
     lines.push_back(entry.path().string() + what);
   }
   std::sort(lines.begin(), lines.end());
