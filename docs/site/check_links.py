@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every link of every Markdown page and lesson leads to a file and heading of the repository, and every path that a
-page or a comment of a source names is there. Prints what does not; exit code 1 if there is anything."""
+page or a comment of a source names is there. C++ in a page that begins with `// FILE` is quoted from that file, line
+by line. Prints what does not; exit code 1 if there is anything."""
 import sys
 
 import literate
@@ -41,9 +42,26 @@ def wrong_paths(names):
                 yield f"{name}:{number}: names {path}, which is not there"
 
 
+def wrong_quotes(names):
+    for page in (name for name in names if name.endswith(".md")):
+        rest, before = None, ""  # what is left of the quoted file below the last line that was found there
+        for number, line in enumerate(repository.read(page).splitlines(), 1):
+            if line.startswith("// ") and before == "```cpp" and line[3:] in names:
+                rest, quoted = repository.read(line[3:]).splitlines(), line[3:]
+            elif line.startswith("```"):
+                rest = None
+            elif rest is not None and line not in ("", "…"):
+                if line not in rest:
+                    yield f"{page}:{number}: not, or not here, in {quoted}: {line.strip()}"
+                    rest = None
+                else:
+                    rest = rest[rest.index(line) + 1:]
+            before = line
+
+
 def main():
     names = repository.files()
-    wrong = [*wrong_links(names), *wrong_paths(names)]
+    wrong = [*wrong_links(names), *wrong_paths(names), *wrong_quotes(names)]
     print("\n".join(wrong) if wrong else f"{sum(n.endswith('.md') for n in names)} pages, every link leads somewhere")
     sys.exit(1 if wrong else 0)
 

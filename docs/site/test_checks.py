@@ -77,6 +77,14 @@ class Links(unittest.TestCase):
         self.assertEqual(self.wrong("# R\n[a](docs/A.md) [b](docs/A.md#one-thing-1) [c](docs/) [d](https://x.y)\n"
                                     "[e](#r) `nn/linear.h` and kernels/ops/X.h\n```\n[no](link.md)\n```\n"), [])
 
+    def test_a_quotation_that_is_not_in_its_file_is_named(self):
+        files = {"a.cu": "one();\ntwo();\n", "A.md": "```cpp\n// a.cu\none();\n…\ntwo();\n```\nother();\n"}
+        with with_files(files):
+            self.assertEqual([*check_links.wrong_quotes(sorted(files))], [])
+        files["A.md"] = "```cpp\n// a.cu\ntwo();\none();\n```\n"
+        with with_files(files):
+            self.assertEqual([*check_links.wrong_quotes(sorted(files))], ["A.md:4: not, or not here, in a.cu: one();"])
+
     def test_a_missing_file_is_named(self):
         self.assertIn("README.md:1: link to B.md", self.wrong("[a](B.md)")[0])
 
