@@ -3,11 +3,8 @@
 
 #include <doctest/doctest.h>
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <cmath>
-#include <csignal>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -19,6 +16,7 @@
 #include "autograd/ops/reduce.h"
 #include "nn/init.h"
 #include "nn/linear.h"
+#include "tests/apps/small_files.h"
 #include "tests/apps/tiny_training.h"
 
 namespace fovea::apps {
@@ -202,15 +200,10 @@ TEST_CASE("a disk that is full while the bad step is written does not hide what 
   const test::TemporaryFolder folder;
   RunFolder run = RunFolder::open(folder.path() / "run", /*resume=*/false);
   const BadStep bad = bad_step(host(), settings(), {{1, 1, -5, 1}});
-  const auto before = std::signal(SIGXFSZ, SIG_IGN);
-  rlimit usual{};
-  REQUIRE(::getrlimit(RLIMIT_FSIZE, &usual) == 0);
-  rlimit small = usual;
-  small.rlim_cur = 200;  // bytes a file
-  REQUIRE(::setrlimit(RLIMIT_FSIZE, &small) == 0);
-  const StoppedRun stopped = stopped_at(bad, settings(), host(), run);
-  REQUIRE(::setrlimit(RLIMIT_FSIZE, &usual) == 0);
-  std::signal(SIGXFSZ, before);
+  const StoppedRun stopped = [&] {
+    const SmallFilesOnly limit(200);
+    return stopped_at(bad, settings(), host(), run);
+  }();
   const std::string text = stopped.what();
   CAPTURE(text);
   CHECK(text.starts_with("step 1: log: y [2, 1] is nan at [1, 0]; from x"));

@@ -3,18 +3,15 @@
 
 #include <doctest/doctest.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cmath>
 #include <fstream>
-#include <nlohmann/json.hpp>
 
 #include "apps/atomic_file.h"
 #include "apps/exit_code.h"
+#include "tests/apps/small_files.h"
 #include "tests/temporary_folder.h"
 
 namespace fovea::apps {
@@ -22,26 +19,6 @@ using test::TemporaryFolder;
 using test::text_of;
 namespace fs = std::filesystem;
 namespace {
-
-/// A disk on which no file may grow beyond so many bytes; works for root too, unlike a read-only folder.
-class SmallFilesOnly {
- public:
-  explicit SmallFilesOnly(rlim_t bytes) : previous_signal_(::signal(SIGXFSZ, SIG_IGN)) {
-    ::getrlimit(RLIMIT_FSIZE, &previous_);
-    const rlimit limit{bytes, previous_.rlim_max};
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  SmallFilesOnly(const SmallFilesOnly&) = delete;
-  SmallFilesOnly& operator=(const SmallFilesOnly&) = delete;
-  ~SmallFilesOnly() {
-    ::setrlimit(RLIMIT_FSIZE, &previous_);
-    ::signal(SIGXFSZ, previous_signal_);
-  }
-
- private:
-  rlimit previous_{};
-  void (*previous_signal_)(int);
-};
 
 using Names = std::vector<std::string>;
 
@@ -65,149 +42,6 @@ void accept(const Checkpoint& checkpoint) {
 bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
-
-TEST_CASE("replace_file leaves the old file when writing fails") {
-  const TemporaryFolder folder;
-  const fs::path file = folder.path() / "f";
-  replace_file(file, "old");
-  SUBCASE("the disk is full") {
-    const SmallFilesOnly limit(100);
-    CHECK(has(text_of<IoError>([&] { replace_file(file, std::string(1000, 'x')); }), "cannot write"));
-  }
-  SUBCASE("the writer throws") {
-    CHECK(text_of<std::runtime_error>([&] {
-            replace_file(file, [](const fs::path& path) {
-              std::ofstream(path) << "half";
-              throw std::runtime_error("no more");
-            });
-          }) == "no more");
-  }
-  SUBCASE("the writer writes nothing") {
-    CHECK(has(text_of<IoError>([&] { replace_file(file, [](const fs::path&) {}); }), "cannot read back"));
-  }
-  CHECK(read_file(file) == "old");
-  CHECK(names_in(folder.path()) == Names{"f"});
-}
-
-TEST_CASE("an error names the file that is meant, and what may help") {
-  const TemporaryFolder folder;
-  const fs::path file = folder.path() / "f";
-  CHECK(text_of<IoError>([&] {
-          replace_file(file, [](const fs::path& path) { throw IoError(path.string() + ": no ink"); });
-        }) == file.string() + ": no ink");
-  CHECK(text_of<IoError>([&] { replace_file(file, [](const fs::path&) { throw IoError("elsewhere"); }); }) ==
-        "elsewhere");
-  const auto hint = [&](int error) { return text_of<IoError>([&] { file_error(file, "write", error); }); };
-  for (const int error : {ENOSPC, EDQUOT}) CHECK(has(hint(error), "; free some space"));
-  for (const int error : {EACCES, EPERM, EROFS})
-    CHECK(has(hint(error), "; choose a folder you may write to"));
-  CHECK(hint(EIO) == file.string() + ": cannot write: Input/output error");
-}
-
-TEST_CASE("replace_folder changes places with the old folder, or leaves it as it was") {
-  const TemporaryFolder folder;
-  const fs::path target = folder.path() / "repro";
-  const auto write = [](const char* name) {
-    return [name](const fs::path& made) { replace_file(made / name, std::string("x")); };
-  };
-  replace_folder(target, write("old"));
-  replace_folder(target, write("new"));
-  CHECK(names_in(target) == Names{"new"});
-  CHECK(text_of<IoError>([&] {
-          replace_folder(target, [](const fs::path& made) { throw IoError((made / "f").string() + ": no"); });
-        }) == (target / "f").string() + ": no");
-  CHECK(has(text_of<IoError>([&] { replace_folder(target / ".", write("new")); }),
-            ": cannot replace the folder: "));
-  CHECK(names_in(target) == Names{"new"});
-  fs::create_symlink("nowhere", folder.path() / "link");
-  CHECK(text_of<IoError>([&] { replace_folder(folder.path() / "link", write("new")); }) ==
-        (folder.path() / "link").string() +
-            ": cannot make the folder: Not a directory; choose another place");
-  CHECK(text_of<IoError>([&] { replace_folder(folder.path() / "no/repro", write("new")); }) ==
-        (folder.path() / "no/repro").string() +
-            ": cannot make the folder: No such file or directory; choose another place");
-  CHECK(names_in(folder.path()) == Names{"link", "repro"});
-}
-
-TEST_CASE("replace_file and its errors") {
-  const TemporaryFolder folder;
-  const fs::path file = folder.path() / "f";
-  replace_file(file, "one");
-  const auto first = file_checksum(file);
-  replace_file(file, "two");
-  CHECK(read_file(file) == "two");
-  CHECK(file_checksum(file) != first);
-  CHECK(has(text_of<IoError>([&] { replace_file(file / "below", "x"); }), "cannot write: Not a directory"));
-  CHECK(has(text_of<IoError>([&] { (void)read_file(folder.path() / "none"); }), "No such file"));
-  CHECK(has(text_of<IoError>([&] { (void)read_file(folder.path()); }), "Is a directory"));
-  CHECK(has(text_of<IoError>([&] { make_folder(file / "below"); }), "cannot make the folder"));
-  CHECK(has(text_of<IoError>([&] { make_folder(file); }), "cannot make the folder"));
-}
-
-TEST_CASE("figures of a step become one line and come back") {
-  CHECK(metrics_line(120, {{"loss", 0.5}, {"r \"x\"", std::nan("")}}) ==
-        "{\"step\":120,\"loss\":0.5,\"r \\\"x\\\"\":null}\n");
-  const TemporaryFolder folder;
-  const fs::path file = folder.path() / "m";
-  {
-    MetricsLog log(file, {});
-    log.append(1, {{"loss", 0.1}});
-    log.append(2, {{"loss", 1e-30}, {"r", std::nan("")}});
-    log.sync();
-  }
-  const auto rows = MetricsLog::read(file);
-  REQUIRE(rows.size() == 2);
-  CHECK(rows[1].step == 2);
-  CHECK(rows[1].figures[0] == std::pair<std::string, double>("loss", 1e-30));
-  CHECK(std::isnan(rows[1].figures[1].second));
-  CHECK(MetricsLog::read(folder.path() / "none").empty());
-}
-
-TEST_CASE("a resumed log drops lines past the checkpoint and a torn last line") {
-  const TemporaryFolder folder;
-  const fs::path file = folder.path() / "m";
-  const std::string kept = "{\"step\":1,\"loss\":3}\n{\"step\":2,\"loss\":2}\n";
-  for (const std::string& torn :
-       {std::string(), std::string("{\"step\":3,\"loss\":1}\n"), std::string("{\"step\":2,\"lo"),
-        std::string("{\"step\":2,\"l\0\0\n", 15)}) {
-    CAPTURE(torn);
-    std::ofstream(file) << kept << torn;
-    {
-      const MetricsLog log(file, {2, kept.size()});
-      CHECK_FALSE(log.changed());
-    }
-    CHECK(read_file(file) == kept);
-    // A file that is not what the checkpoint saw is gone through line by line.
-    std::ofstream(file) << kept << torn;
-    {
-      const MetricsLog log(file, {2, kept.size() + 100});
-      CHECK(log.changed());
-      CHECK(log.size() == kept.size());
-    }
-    CHECK(read_file(file) == kept);
-  }
-  { const MetricsLog log(file, {}); }
-  CHECK(read_file(file).empty());
-  fs::remove(file);
-  CHECK(MetricsLog(file, {2, 10}).changed());
-  CHECK(fs::exists(file));
-  std::ofstream(file) << "{\"step\":1}\nnonsense\n{\"step\":2}\n";
-  CHECK(text_of<IoError>([&] {
-          const MetricsLog log(file, {2, 5});
-        }) == file.string() + ":2: not a line of figures; the file was changed by another program");
-}
-
-TEST_CASE("a full disk stops the log with one line, and what is torn is dropped") {
-  const TemporaryFolder folder;
-  const fs::path file = folder.path() / "m";
-  MetricsLog log(file, {});
-  log.append(1, {{"loss", 1}});
-  {
-    const SmallFilesOnly limit(30);
-    CHECK(has(text_of<IoError>([&] { log.append(2, {{"loss", 2}}); }), "cannot write"));
-  }
-  CHECK(MetricsLog::read(file).size() == 1);
-}
 
 TEST_CASE("checkpoints: links, prune, and finding them again") {
   const TemporaryFolder folder;
