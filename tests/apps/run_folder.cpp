@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "apps/atomic_file.h"
 #include "apps/exit_code.h"
