@@ -52,12 +52,15 @@ class File {
   int fd_;
 };
 
+/// Beside the target, so that a rename can take it there.
+fs::path temporary_path(const fs::path& target) {
+  return target.parent_path() / fmt::format("{}{}-{}", kTemporary, ::getpid(), target.filename().string());
+}
+
 /// Removes the temporary file unless it was renamed away.
 class Temporary {
  public:
-  explicit Temporary(const fs::path& target)
-      : path_(target.parent_path() /
-              fmt::format("{}{}-{}", kTemporary, ::getpid(), target.filename().string())) {}
+  explicit Temporary(const fs::path& target) : path_(temporary_path(target)) {}
   Temporary(const Temporary&) = delete;
   Temporary& operator=(const Temporary&) = delete;
   ~Temporary() { ::unlink(path_.c_str()); }  // fails, rightly, after the rename
@@ -78,9 +81,7 @@ class Temporary {
 /// Removes the temporary folder, or the former one that took its place.
 class TemporaryFolder {
  public:
-  explicit TemporaryFolder(const fs::path& target)
-      : path_(target.parent_path() /
-              fmt::format("{}{}-{}", kTemporary, ::getpid(), target.filename().string())) {
+  explicit TemporaryFolder(const fs::path& target) : path_(temporary_path(target)) {
     std::error_code ignored;
     fs::remove_all(path_, ignored);
     if (::mkdir(path_.c_str(), 0777) != 0) file_error(target, "make the folder", errno);

@@ -44,10 +44,6 @@ void apply(Config& config, const toml::table& table, const std::string& prefix, 
   }
 }
 
-}  // namespace
-
-namespace {
-
 constexpr std::uint64_t kLongest = 1 << 20;
 
 std::string read_config(const std::filesystem::path& path) {

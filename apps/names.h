@@ -9,10 +9,6 @@
 
 namespace fovea::apps {
 
-using fovea::did_you_mean;
-using fovea::edit_distance;
-using fovea::nearest_name;
-
 /// throws UsageError "--split tset: expected train, validation or test; did you mean 'test'?" unless `value` is
 /// one of `names`
 void check_choice(std::string_view option, std::string_view value, const std::vector<std::string>& names);

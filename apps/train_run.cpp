@@ -101,8 +101,7 @@ class Trainer {
     run_.write("config.toml", config_.to_toml());
     for (const std::string& warning : run_.open_logs(state_.step, state_.logs)) warn(warning);
     if (const auto bad = find_bad_state(*task_, state_.optimizer))
-      throw IoError(fmt::format("{} is {} before the first step{}", bad->tensor,
-                                std::isnan(bad->first.value) ? "nan" : "infinite",
+      throw IoError(fmt::format("{} before the first step{}", is_bad(bad->tensor, bad->first.value),
                                 request_.init_from ? "; look at the file of --init-from" : ""));
     save();
   }
@@ -140,11 +139,13 @@ class Trainer {
     progress.note(plan_.str());
   }
 
+  static std::string is_bad(const std::string& name, double value) {
+    return fmt::format("{} is {}", name, std::isnan(value) ? "nan" : "infinite");
+  }
+
   double finite(double loss) const {
     if (std::isfinite(loss)) return loss;
-    throw BadNumbers(std::isnan(loss)  // untested: which of the two it is depends on the instruction set
-                         ? "the loss is nan"
-                         : "the loss is infinite");
+    throw BadNumbers(is_bad("the loss", loss));
   }
 
   /// Goes over the steps since the last checkpoint to find where the numbers were left.
@@ -179,8 +180,7 @@ class Trainer {
   /// the good ones.
   void check_state() {
     if (const auto bad = find_bad_state(*task_, state_.optimizer))
-      throw BadNumbers(
-          fmt::format("{} is {}", bad->tensor, std::isnan(bad->first.value) ? "nan" : "infinite"));
+      throw BadNumbers(is_bad(bad->tensor, bad->first.value));
   }
 
   void save() {
