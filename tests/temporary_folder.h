@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 namespace fovea::test {
 
@@ -28,6 +29,8 @@ class TemporaryFolder {
  private:
   std::filesystem::path path_;
 };
+
+inline bool has(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
 
 /// The text of the exception of type E that f throws; "" if it throws none.
 template <class E, class F>

@@ -109,10 +109,7 @@ namespace fovea::simt {
 template <class T>
 concept AtomicInteger = std::is_integral_v<T> &&(sizeof(T) == 4 || sizeof(T) == 8);
 template <class T, class F>
-#if defined(FOVEA_FOLLOWED)
-[[gnu::no_sanitize_thread]]
-#endif
-T exchange_with(T* address, F f) {
+FOVEA_NOT_NOTED T exchange_with(T* address, F f) {
   note_atomic(address, sizeof(T), __builtin_return_address(0));
   const T old = *address;
   *address = f(old);

@@ -61,12 +61,6 @@ namespace fovea::gpu {
 using Queue = simt::Grid;
 }
 
-#if defined(FOVEA_FOLLOWED)  // not under ThreadSanitizer itself, which sees everything
-#define FOVEA_NOT_NOTED __attribute__((no_sanitize_thread))
-#else
-#define FOVEA_NOT_NOTED
-#endif
-
 namespace fovea::simt {
 
 template <class... P>

@@ -4,6 +4,13 @@
 #include <cstddef>
 #include <cstdint>
 
+/// A function whose loads and stores the `races` build does not note. ThreadSanitizer itself sees everything.
+#if defined(FOVEA_FOLLOWED)
+#define FOVEA_NOT_NOTED __attribute__((no_sanitize_thread))
+#else
+#define FOVEA_NOT_NOTED
+#endif
+
 /// What a running thread of an emulated kernel may ask of the scheduler. Kernels do not call these: simt.h
 /// gives them CUDA's names.
 namespace fovea::simt {

@@ -18,8 +18,10 @@
 #include "nn/linear.h"
 #include "tests/apps/small_files.h"
 #include "tests/apps/tiny_training.h"
+#include "tests/host.h"
 
 namespace fovea::apps {
+using test::host;
 namespace fs = std::filesystem;
 namespace {
 
@@ -97,11 +99,6 @@ BadStep bad_step(const Device& device, const Config& config, std::vector<std::ve
   }
   FAIL("every number was finite");
   throw std::logic_error("unreachable");
-}
-
-const Device& host() {
-  static const Device device = Device::cpu({.threads = 1});
-  return device;
 }
 
 /// Steps that multiply the weights by a million each: they overflow in a step whose loss is still a number.

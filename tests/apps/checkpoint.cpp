@@ -8,26 +8,22 @@
 #include "apps/atomic_file.h"
 #include "tensor/errors.h"
 #include "tensor/io.h"
+#include "tests/host.h"
 #include "tests/temporary_folder.h"
 
 namespace fovea::apps {
+using test::has;
+using test::host;
 using test::TemporaryFolder;
 using test::text_of;
 namespace fs = std::filesystem;
 namespace {
-
-const Device& host() {
-  static const Device device = Device::cpu({.threads = 1});
-  return device;
-}
 
 SavedRun sample() {
   return {{{"model.w", Tensor::from(std::vector<float>{1, 2, 3}, {3}, host())},
            {"train.step", Tensor::from(std::vector<std::int64_t>{7}, {}, host())}},
           {{"build", "abc"}, {"settings", "optim.lr = 0.1\n"}}};
 }
-
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
 

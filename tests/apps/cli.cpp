@@ -14,6 +14,7 @@
 #include "tests/temporary_folder.h"
 
 namespace fovea::apps {
+using test::has;
 using test::TemporaryFolder;
 using test::text_of;
 namespace {
@@ -37,8 +38,6 @@ std::string usage_error(const std::vector<std::string>& arguments) {
   CHECK(std::count(outcome.err.begin(), outcome.err.end(), '\n') == 1);
   return outcome.err;
 }
-
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 TrainRequest resolved(const TrainOptions& options) {
   std::vector<std::string> notes;

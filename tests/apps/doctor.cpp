@@ -9,12 +9,11 @@
 #include "tests/temporary_folder.h"
 
 namespace fovea::apps {
+using test::has;
 using test::TemporaryFolder;
 namespace {
 
 namespace fs = std::filesystem;
-
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 void write(const fs::path& file, std::string_view text) {
   fs::create_directories(file.parent_path());

@@ -13,15 +13,10 @@
 #include "tests/temporary_folder.h"
 
 namespace fovea::apps {
+using test::has;
 using test::TemporaryFolder;
 using test::text_of;
 namespace fs = std::filesystem;
-namespace {
-
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
-}  // namespace
-
 TEST_CASE("figures of a step become one line and come back") {
   CHECK(metrics_line(120, {{"loss", 0.5}, {"r \"x\"", std::nan("")}}) ==
         "{\"step\":120,\"loss\":0.5,\"r \\\"x\\\"\":null}\n");

@@ -13,6 +13,7 @@
 #include "tests/temporary_folder.h"
 
 namespace fovea::apps {
+using test::has;
 using test::TemporaryFolder;
 using test::text_of;
 namespace {
@@ -45,8 +46,6 @@ std::string wrong_in(const std::string& html) {
   }
   return open.empty() ? "" : "<" + open.back() + "> is not closed";
 }
-
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 /// As a coordinate or as a figure; the letters alone occur in words and in pictures.
 bool has_nan(const std::string& html) {

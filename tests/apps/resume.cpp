@@ -13,8 +13,10 @@
 #include "apps/exit_code.h"
 #include "apps/run_folder.h"
 #include "tests/apps/tiny_training.h"
+#include "tests/temporary_folder.h"
 
 namespace fovea::apps {
+using test::has;
 namespace fs = std::filesystem;
 namespace {
 
@@ -40,8 +42,6 @@ fs::path file_of(const fs::path& run, int step) { return run / "checkpoints" / c
 nlohmann::json summary_of(const fs::path& run) {
   return nlohmann::json::parse(read_file(run / "summary.json"));
 }
-
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 /// Text on the program's own stderr, which warnings go to.
 class StderrOf {

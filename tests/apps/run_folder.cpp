@@ -16,6 +16,7 @@
 #include "tests/temporary_folder.h"
 
 namespace fovea::apps {
+using test::has;
 using test::TemporaryFolder;
 using test::text_of;
 namespace fs = std::filesystem;
@@ -39,8 +40,6 @@ void accept(const Checkpoint& checkpoint) {
   if (!read_file(checkpoint.path).starts_with("weights"))
     throw IoError(checkpoint.path.string() + ": is damaged");
 }
-
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
 

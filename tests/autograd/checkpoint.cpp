@@ -13,6 +13,7 @@
 #include "nn/init.h"
 #include "nn/noise.h"
 #include "nn/sequential.h"
+#include "tests/host.h"
 #include "tests/nn/expect.h"
 
 using namespace fovea;
@@ -96,10 +97,6 @@ Step step(bool checkpoints, bool nested, const Device& device) {
   return result;
 }
 
-const Device& host() {
-  static const Device device = Device::cpu({.threads = 1});
-  return device;
-}
 Tensor vector(const Floats& values) {
   return floats(values, {static_cast<std::int64_t>(values.size())}, host());
 }

@@ -9,6 +9,7 @@
 #include "autograd/ops/conv2d.h"
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/reshape.h"
+#include "tests/host.h"
 #include "tests/nn/expect.h"
 #include "tests/op_case.h"
 
@@ -16,11 +17,6 @@ using namespace fovea;
 using namespace fovea::test;
 
 namespace {
-
-const Device& host() {
-  static const Device device = Device::cpu({.threads = 1});
-  return device;
-}
 
 Tensor zeros(const Shape& shape, DType dtype = DType::f32) { return Tensor::zeros(shape, dtype, host()); }
 

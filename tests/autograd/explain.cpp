@@ -10,15 +10,12 @@
 #include "autograd/ops/reshape.h"
 #include "nn/conv2d.h"
 #include "nn/init.h"
+#include "tests/host.h"
 
 using namespace fovea;
+using fovea::test::host;
 
 namespace {
-
-const Device& host() {
-  static const Device device = Device::cpu({.threads = 1});
-  return device;
-}
 
 /// Bytes of a shape in f32.
 std::int64_t bytes(const Shape& shape) { return 4 * shape.numel(); }

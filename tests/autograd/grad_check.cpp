@@ -7,17 +7,13 @@
 #include <limits>
 
 #include "autograd/ops/elementwise.h"
+#include "tests/host.h"
 #include "tests/nn/expect.h"
 
 using namespace fovea;
 using namespace fovea::test;
 
 namespace {
-
-const Device& host() {
-  static const Device device = Device::cpu({.threads = 1});
-  return device;
-}
 
 Tensor doubles(const std::vector<double>& values) {
   return Tensor::from(values, {static_cast<std::int64_t>(values.size())}, host());

@@ -23,15 +23,13 @@
 #include "tensor/io.h"
 #include "tensor/views.h"
 #include "tests/golden.h"
+#include "tests/host.h"
 #include "tests/temporary_folder.h"
 
 namespace fovea {
+using test::host;
 namespace {
 
-const Device& host() {
-  static const Device device = Device::cpu({.threads = 1});
-  return device;
-}
 Tensor zeros(const Shape& shape, DType dtype = DType::f32) { return Tensor::zeros(shape, dtype, host()); }
 
 void write(const std::filesystem::path& path, const std::string& bytes) {

@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "tensor/io.h"
+#include "tests/host.h"
 #include "tests/hostile/bad_file.h"
 #include "tests/temporary_folder.h"
 
@@ -11,11 +12,6 @@ using namespace fovea;
 using namespace fovea::test;
 
 namespace {
-
-const Device& host() {
-  static const Device device = Device::cpu({.threads = 1});
-  return device;
-}
 
 void load(const std::filesystem::path& path) { (void)load_npy(path, host()); }
 void load_archive(const std::filesystem::path& path) { (void)load_npz(path, host()); }

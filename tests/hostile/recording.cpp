@@ -7,6 +7,7 @@
 #include "models/retina/recording_file.h"
 #include "tensor/io.h"
 #include "tensor/names.h"
+#include "tests/host.h"
 #include "tests/hostile/bad_file.h"
 #include "tests/temporary_folder.h"
 
@@ -14,11 +15,6 @@ using namespace fovea;
 using namespace fovea::test;
 
 namespace {
-
-const Device& host() {
-  static const Device device = Device::cpu({.threads = 1});
-  return device;
-}
 
 void load(const std::filesystem::path& path) { (void)retina::load_recording(path, host()); }
 

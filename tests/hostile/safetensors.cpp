@@ -2,17 +2,13 @@
 #include <doctest/doctest.h>
 
 #include "tensor/io.h"
+#include "tests/host.h"
 #include "tests/hostile/bad_file.h"
 
 using namespace fovea;
 using namespace fovea::test;
 
 namespace {
-
-const Device& host() {
-  static const Device device = Device::cpu({.threads = 1});
-  return device;
-}
 
 void load(const std::filesystem::path& path) { (void)load_safetensors(path, host()); }
 

@@ -14,6 +14,7 @@
 #include "nn/init.h"
 #include "tensor/io.h"
 #include "tensor/views.h"
+#include "tests/host.h"
 #include "tests/nn/expect.h"
 #include "tests/temporary_folder.h"
 
@@ -22,11 +23,6 @@ using namespace fovea::retina;
 using namespace fovea::test;
 
 namespace {
-
-const Device& host() {
-  static const Device device = Device::cpu({.threads = 1});
-  return device;
-}
 
 Tensor uniform(const Shape& shape, const char* stream, float low, float high) {
   return Tensor::uniform(shape, {9, philox::stream_id(stream), 0, nullptr}, low, high, host());
