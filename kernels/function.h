@@ -22,6 +22,7 @@ enum class Function : std::uint8_t {
   softplus,  ///< log(1 + e^x), computed as max(x, 0) + log1p(e^-|x|)
   sigmoid,
   tanh,
+  elu,  ///< x above 0, e^x − 1 below
 };
 
 constexpr const char* function_name(Function f) {
@@ -48,6 +49,8 @@ constexpr const char* function_name(Function f) {
       return "sigmoid";
     case Function::tanh:
       return "tanh";
+    case Function::elu:
+      return "elu";
   }
   return "?";
 }
@@ -55,7 +58,7 @@ constexpr const char* function_name(Function f) {
 /// f(x) for T = float or double.
 template <Function f, class T>
 FOVEA_HOST_DEVICE T value_of(T x) {
-  using std::exp, std::fabs, std::log, std::log1p, std::sqrt, std::tanh;
+  using std::exp, std::expm1, std::fabs, std::log, std::log1p, std::sqrt, std::tanh;
   if constexpr (f == Function::identity) return x;
   if constexpr (f == Function::negate) return -x;
   if constexpr (f == Function::exp) return exp(x);
@@ -70,6 +73,7 @@ FOVEA_HOST_DEVICE T value_of(T x) {
     return (x >= T(0) ? T(1) : e) / (T(1) + e);
   }
   if constexpr (f == Function::tanh) return tanh(x);
+  if constexpr (f == Function::elu) return x > T(0) ? x : expm1(x);
 }
 
 /// Whether slope_of reads x; otherwise the result alone is enough and the input need not be kept.
@@ -94,6 +98,7 @@ FOVEA_HOST_DEVICE T slope_of(T x, T y) {
   if constexpr (f == Function::softplus) return -expm1(-y);  // sigmoid(x) = 1 - e^-softplus(x)
   if constexpr (f == Function::sigmoid) return y * (T(1) - y);
   if constexpr (f == Function::tanh) return T(1) - y * y;
+  if constexpr (f == Function::elu) return y > T(0) ? T(1) : y + T(1);
 }
 
 template <Function f>
@@ -125,6 +130,8 @@ void with_function(Function f, F&& body) {
       return body(FunctionTag<Function::sigmoid>{});
     case Function::tanh:
       return body(FunctionTag<Function::tanh>{});
+    case Function::elu:
+      return body(FunctionTag<Function::elu>{});
   }
 }
 

@@ -14,6 +14,7 @@ template class Activation<Function::relu>;
 template class Activation<Function::softplus>;
 template class Activation<Function::sigmoid>;
 template class Activation<Function::tanh>;
+template class Activation<Function::elu>;
 template class Activation<Function::exp>;
 
 }  // namespace fovea::nn

@@ -19,12 +19,14 @@ using ReLU = Activation<Function::relu>;
 using Softplus = Activation<Function::softplus>;  ///< log(1 + e^x)
 using Sigmoid = Activation<Function::sigmoid>;
 using Tanh = Activation<Function::tanh>;
+using ELU = Activation<Function::elu>;
 using Exp = Activation<Function::exp>;
 
 extern template class Activation<Function::relu>;
 extern template class Activation<Function::softplus>;
 extern template class Activation<Function::sigmoid>;
 extern template class Activation<Function::tanh>;
+extern template class Activation<Function::elu>;
 extern template class Activation<Function::exp>;
 
 }  // namespace fovea::nn

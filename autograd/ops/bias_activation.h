@@ -21,7 +21,7 @@ inline constexpr OpInfo bias_activation_info{.name = "bias_activation",
 /// formula  y[n, c, …] = f(x[n, c, …] + bias[c])
 /// x        [N, C, ...] f32, rank ≥ 2
 /// bias     [C] f32
-/// f        identity, relu, softplus, sigmoid, tanh or exp: their slope follows from y
+/// f        identity, relu, softplus, sigmoid, tanh, exp or elu: their slope follows from y
 /// returns  [N, C, ...]
 /// keeps    y, or nothing for identity: dx = dy·f'(y), dbias[c] = Σ_{n,…} dx[n, c, …]
 /// throws   ShapeError with both shapes, DTypeError, DeviceError, ValueError naming f
@@ -37,7 +37,7 @@ inline Var bias_activation(const Var& x, const Var& bias, Function f) {
   if (bias.shape().rank() != 1 || bias.shape()[0] != shape[1])
     reject(kOp, "x {} has {} channels, bias is {}, expected [{}]", shape, shape[1], bias.shape(), shape[1]);
   if (slope_needs_input(f) || f == Function::sqrt || f == Function::negate)
-    reject<ValueError>(kOp, "{} is not one of identity, relu, softplus, sigmoid, tanh, exp",
+    reject<ValueError>(kOp, "{} is not one of identity, relu, softplus, sigmoid, tanh, exp, elu",
                        function_name(f));
   const std::int64_t batch = shape[0], channels = shape[1];
   std::int64_t inner = 1;

@@ -200,6 +200,8 @@ inline constexpr OpInfo relu_info = unary_op(Function::relu, "n", "dx = dy where
 inline constexpr OpInfo softplus_info = unary_op(Function::softplus, "40·n", "dx = dy·(1 − e^−y)", "20·n");
 inline constexpr OpInfo sigmoid_info = unary_op(Function::sigmoid, "20·n", "dx = dy·y·(1 − y)", "3·n");
 inline constexpr OpInfo tanh_info = unary_op(Function::tanh, "20·n", "dx = dy·(1 − y²)", "3·n");
+inline constexpr OpInfo elu_info =
+    unary_op(Function::elu, "20·n", "dx = dy where y > 0, else dy·(y + 1)", "2·n");
 inline constexpr OpInfo exp_info = unary_op(Function::exp, "15·n", "dx = dy·y", "n");
 inline constexpr OpInfo log_info = unary_op(Function::log, "15·n", "dx = dy/x", "2·n");
 inline constexpr OpInfo sqrt_info = unary_op(Function::sqrt, "n", "dx = dy/(2·y)", "2·n");
@@ -218,6 +220,8 @@ constexpr const OpInfo& info_of(Function f) {
       return sigmoid_info;
     case Function::tanh:
       return tanh_info;
+    case Function::elu:
+      return elu_info;
     case Function::exp:
       return exp_info;
     case Function::log:
@@ -291,6 +295,11 @@ inline Var sigmoid(const Var& x) { return apply(Function::sigmoid, x); }
 ///
 /// formula  y = (e^x − e^−x)/(e^x + e^−x)
 inline Var tanh(const Var& x) { return apply(Function::tanh, x); }
+/// Exponential linear unit, α = 1; see apply. The slope is continuous at 0.
+///
+/// formula  y = x where x > 0, else e^x − 1
+/// source   Clevert, Unterthiner, Hochreiter 2016, Fast and accurate deep network learning by ELUs
+inline Var elu(const Var& x) { return apply(Function::elu, x); }
 /// Exponential function; see apply.
 ///
 /// formula  y = e^x

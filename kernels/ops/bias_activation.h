@@ -7,7 +7,7 @@
 namespace fovea::kernels {
 
 /// y[n, c, i] = f(x[n, c, i] + bias[c]) in one pass, f32, contiguous. f is one of identity, relu, softplus,
-/// sigmoid, tanh, exp: those whose slope follows from y. y may be x.
+/// sigmoid, tanh, exp, elu: those whose slope follows from y. y may be x.
 FOVEA_KERNEL(bias_activation, Function f, std::int64_t batch, std::int64_t channels, std::int64_t inner,
              const float* x, const float* bias, float* y);
 

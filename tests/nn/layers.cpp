@@ -105,12 +105,15 @@ TEST_CASE("activations and flatten") {
   nn::Softplus softplus;
   nn::Sigmoid sigmoid;
   nn::Tanh tanh;
+  nn::ELU elu;
   nn::Exp exp;
   CHECK(values(relu) == Floats{0, 0, 2});
   CHECK(values(softplus)[1] == doctest::Approx(std::log(2.0)));
   CHECK(values(softplus)[2] == doctest::Approx(std::log1p(std::exp(2.0))));
   CHECK(values(sigmoid)[2] == doctest::Approx(1 / (1 + std::exp(-2.0))));
   CHECK(values(tanh)[0] == doctest::Approx(std::tanh(-1.0)));
+  CHECK(values(elu)[0] == doctest::Approx(std::expm1(-1.0)));
+  CHECK(values(elu)[2] == 2.0f);
   CHECK(values(exp)[2] == doctest::Approx(std::exp(2.0)));
   nn::Flatten flatten;
   CHECK(flatten(Tensor::zeros({2, 3, 4, 5}, DType::f32, device)).shape() == Shape{2, 60});

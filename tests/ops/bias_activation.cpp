@@ -29,6 +29,8 @@ double value(Function f, double x) {
       return std::tanh(x);
     case Function::exp:
       return std::exp(x);
+    case Function::elu:
+      return x > 0 ? x : std::expm1(x);
     default:
       return x;
   }
@@ -40,6 +42,7 @@ constexpr std::int64_t kSoftplus = static_cast<std::int64_t>(Function::softplus)
 constexpr std::int64_t kSigmoid = static_cast<std::int64_t>(Function::sigmoid);
 constexpr std::int64_t kTanh = static_cast<std::int64_t>(Function::tanh);
 constexpr std::int64_t kExp = static_cast<std::int64_t>(Function::exp);
+constexpr std::int64_t kElu = static_cast<std::int64_t>(Function::elu);
 
 /// x is 0, ±1, ±2, … plus a little, biases are within ±0.2: x + bias stays away from relu's kink.
 double staggered(int input, std::int64_t index, double n) {
@@ -62,6 +65,7 @@ TEST_CASE("bias_activation") {
                   {{{2, 3, 5}, {3}}, {kSigmoid}},
                   {{{2, 3, 5}, {3}}, {kTanh}},
                   {{{3, 4}, {4}}, {kExp}},
+                  {{{3, 4}, {4}}, {kElu}},
                   {{{1, 1}, {1}}, {kRelu}},
                   {{{0, 3}, {3}}, {kRelu}},
                   {{{2, 3, 0}, {3}}, {kRelu}},
@@ -99,7 +103,7 @@ TEST_CASE("bias_activation") {
             [](const Device& d) {
               bias_activation(zeros({2, 3}, d), zeros({3}, d), Function::square);
             },
-            "bias_activation: square is not one of identity, relu, softplus, sigmoid, tanh, exp"},
+            "bias_activation: square is not one of identity, relu, softplus, sigmoid, tanh, exp, elu"},
            {"f64",
             [](const Device& d) {
               bias_activation(zeros({2, 3}, d, DType::f64), zeros({3}, d, DType::f64), Function::relu);

@@ -193,6 +193,9 @@ TEST_CASE("tanh") {
   check(unary_case(
       tanh_info, Function::tanh, [](double x) { return std::tanh(x); }, within_two));
 }
+TEST_CASE("elu") {
+  check(unary_case(elu_info, Function::elu, [](double x) { return x > 0 ? x : std::expm1(x); }));
+}
 TEST_CASE("exp") {
   check(unary_case(exp_info, Function::exp, [](double x) { return std::exp(x); }));
 }
@@ -243,6 +246,11 @@ TEST_CASE("functions_at_extremes") {
     CHECK(at(Function::sigmoid, -200.0f, device).slope == 0.0);
     CHECK(at(Function::tanh, 50.0f, device).value == 1.0);
     CHECK(at(Function::exp, -200.0f, device).value == 0.0);
+    CHECK(at(Function::elu, 0.0f, device).slope == 1.0);
+    CHECK(at(Function::elu, -200.0f, device).value == -1.0);
+    CHECK(at(Function::elu, -200.0f, device).slope == 0.0);
+    CHECK(at(Function::elu, 200.0f, device).value == 200.0);
+    CHECK(std::isnan(at(Function::elu, nan, device).value));
   }
 }
 
