@@ -22,6 +22,40 @@ struct Strided {
   }
 };
 
+/// Height and width; one number stands for both.
+struct Size2d {
+  std::int64_t height, width;
+  constexpr Size2d(std::int64_t both) : height(both), width(both) {}  // NOLINT: a number is meant to convert
+  constexpr Size2d(std::int64_t h, std::int64_t w) : height(h), width(w) {}
+  constexpr bool operator==(const Size2d&) const = default;
+};
+
+/// Pixels added around each plane; one number stands for all four sides.
+struct Padding2d {
+  std::int64_t top, bottom, left, right;
+  constexpr Padding2d(std::int64_t all)  // NOLINT: a number is meant to convert
+      : top(all), bottom(all), left(all), right(all) {}
+  constexpr Padding2d(std::int64_t t, std::int64_t b, std::int64_t l, std::int64_t r)
+      : top(t), bottom(b), left(l), right(r) {}
+  constexpr bool operator==(const Padding2d&) const = default;
+};
+
+/// The padding with which a window of `kernel` pixels, `stride` apart, gives ⌈input/stride⌉ outputs; where the sum
+/// is odd, the extra pixel is at the bottom and at the right (TensorFlow's "SAME").
+constexpr Padding2d same_padding(Size2d input, Size2d kernel, Size2d stride = 1, Size2d dilation = 1) {
+  const auto total = [](std::int64_t in, std::int64_t k, std::int64_t step, std::int64_t apart) {
+    const std::int64_t needed = ((in + step - 1) / step - 1) * step + (k - 1) * apart + 1 - in;
+    return needed > 0 ? needed : 0;
+  };
+  const std::int64_t down = total(input.height, kernel.height, stride.height, dilation.height);
+  const std::int64_t across = total(input.width, kernel.width, stride.width, dilation.width);
+  return {down / 2, down - down / 2, across / 2, across - across / 2};
+}
+// A 7x7 convolution of stride 2 on 224 pixels, a 2x2 pooling of stride 2 on 7, a 2x2 convolution of stride 1.
+static_assert(same_padding(224, 7, 2) == Padding2d(2, 3, 2, 3));
+static_assert(same_padding(7, 2, 2) == Padding2d(0, 1, 0, 1));
+static_assert(same_padding(4, 2) == Padding2d(0, 1, 0, 1));
+
 /// x[outer, width, inner] reduced over width; contiguous.
 struct Reduce {
   std::int64_t outer = 1, width = 1, inner = 1;
