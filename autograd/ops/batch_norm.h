@@ -2,6 +2,7 @@
 #pragma once
 
 #include "autograd/op_info.h"
+#include "autograd/optional.h"
 #include "autograd/tape.h"
 #include "kernels/ops/batch_norm.h"
 
@@ -54,14 +55,6 @@ inline BatchNorm checked(const char* op, const Var& x, const Var& gamma, const V
   return shape;
 }
 
-inline float* data_or_null(const Tensor& t) { return t.defined() ? t.data() : nullptr; }
-inline Tensor contiguous_or_undefined(const char* op, const Var& v) {
-  return v.value().defined() ? v.value().contiguous(op) : Tensor();
-}
-inline Tensor wanted(bool is_wanted, const Shape& shape, const Tensor& like, const char* op) {
-  return is_wanted ? Tensor::empty(shape, DType::f32, like.device(), op) : Tensor();
-}
-
 }  // namespace batch_norm_detail
 
 /// Batch normalisation with the statistics of this batch, per channel over N and the S positions that follow;
@@ -73,7 +66,8 @@ inline Tensor wanted(bool is_wanted, const Shape& shape, const Tensor& like, con
 /// running_mean, running_var  [C] f32, contiguous, changed in place: r ← (1 − momentum)·r + momentum·batch,
 ///               the batch's variance unbiased here (M − 1; for M = 1 the biased one, 0)
 /// eps           > 0, in units of x²; Deep Retina 1e-3
-/// momentum      0..1, share of the new batch (Keras calls 1 − momentum by that name); Deep Retina 0.01
+/// momentum      0..1, share of the new batch (Keras calls 1 − momentum by that name); Deep Retina 0.01. With 1/k at
+///               the k-th batch the running values are averages of the batches' values
 /// returns       [N, C, ...] contiguous. With M = 1 or constant input, y = beta
 /// keeps         x, gamma, mean and 1/sd: dx = gamma/sd·(dy − Σdy/M − x̂·Σ(dy·x̂)/M), dgamma = Σdy·x̂,
 ///               dbeta = Σdy
@@ -107,9 +101,9 @@ inline Var batch_norm_train(const Var& x, const Var& gamma, const Var& beta, con
       [=](const Tensor& dy, Needs needs, Kept kept) -> Grads {
         const Tensor &kept_x = kept[0], &kept_gamma = kept[1], &kept_mean = kept[2], &kept_inv_sd = kept[3];
         const Tensor slope = dy.contiguous(op);
-        const Tensor dx = wanted(needs[0], kept_x.shape(), kept_x, op),
-                     dgamma = wanted(needs[1], kept_mean.shape(), kept_x, op),
-                     dbeta = wanted(needs[2], kept_mean.shape(), kept_x, op);
+        const Tensor dx = empty_if(needs[0], kept_x.shape(), kept_x, op),
+                     dgamma = empty_if(needs[1], kept_mean.shape(), kept_x, op),
+                     dbeta = empty_if(needs[2], kept_mean.shape(), kept_x, op);
         on(kept_x.queue(), [&](auto& q) {
           kernels::batch_norm_train_grad(q, shape, kept_x.data(), data_or_null(kept_gamma), kept_mean.data(),
                                          kept_inv_sd.data(), slope.data(), data_or_null(dx),
@@ -152,9 +146,9 @@ inline Var batch_norm_inference(const Var& x, const Var& gamma, const Var& beta,
       [=](const Tensor& dy, Needs needs, Kept kept) -> Grads {
         const Tensor &kept_x = kept[0], &kept_gamma = kept[1], &kept_mean = kept[2], &kept_variance = kept[3];
         const Tensor slope = dy.contiguous(op);
-        const Tensor dx = wanted(needs[0], kept_x.shape(), kept_x, op),
-                     dgamma = wanted(needs[1], kept_mean.shape(), kept_x, op),
-                     dbeta = wanted(needs[2], kept_mean.shape(), kept_x, op);
+        const Tensor dx = empty_if(needs[0], kept_x.shape(), kept_x, op),
+                     dgamma = empty_if(needs[1], kept_mean.shape(), kept_x, op),
+                     dbeta = empty_if(needs[2], kept_mean.shape(), kept_x, op);
         on(kept_x.queue(), [&](auto& q) {
           kernels::batch_norm_inference_grad(q, shape, eps, kept_x.data(), data_or_null(kept_gamma),
                                              kept_mean.data(), kept_variance.data(), slope.data(),

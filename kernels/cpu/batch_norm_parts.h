@@ -1,23 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstdint>
-
+#include "kernels/cpu/moments.h"
 #include "kernels/cpu/queue.h"
-#include "kernels/cpu/vec.h"
 #include "kernels/geometry.h"
 
 /// What the two layouts of batch_norm.cpp share. Internal linkage, as vec.h.
 namespace fovea::kernels {
 namespace {
-
-using cpu::Vec;
-using std::int64_t;
-
-inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
-inline float inverse_sd(float variance, float eps) { return 1.0f / __builtin_sqrtf(variance + eps); }
-inline Vec inverse_sd(Vec variance, Vec eps) { return Vec::all(1.0f) / sqrt(variance + eps); }
 
 /// What is known about a channel when its elements are written; null pointers stand for 1 and 0.
 struct Parameters {

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "kernels/cuda/block.cuh"
+#include "kernels/cuda/moments.cuh"
 
 /// The arithmetic of one channel, which the layouts of batch_norm.cu share. Internal linkage: kernel
 /// arguments.
@@ -11,8 +11,6 @@ namespace fovea::kernels {
 namespace {
 
 using std::int64_t;
-
-constexpr int kRun = 32;  // values summed from one pivot, see Note [Pivots] in batch_norm_columns.h
 
 /// What is known of a channel; null pointers stand for 1 and 0.
 struct Parameters {
@@ -24,7 +22,6 @@ struct Parameters {
   float eps;
 };
 
-__device__ float inverse_sd(float variance, float eps) { return 1.0f / sqrtf(variance + eps); }
 __device__ float inv_sd_of(const Parameters& p, int64_t c) {
   return p.inv_sd != nullptr ? p.inv_sd[c] : inverse_sd(p.variance[c], p.eps);
 }
@@ -80,22 +77,6 @@ __device__ Slope slope_of(const Parameters& p, const Gradients& g, gpu::Pair sum
   if (write && g.dbeta != nullptr) g.dbeta[c] = sums.first;
   return {p.mean[c], gamma_of(p, c) * inv_sd, sums.first / count, -sums.second / count * inv_sd * inv_sd};
 }
-
-/// Sums of a run of values, measured from the first.
-struct Run {
-  float pivot, sum = 0.0f, square = 0.0f, count = 1.0f;
-  __device__ explicit Run(float first) : pivot(first) {}
-  __device__ void include(float value) {
-    const float d = value - pivot;
-    sum += d;
-    square = fmaf(d, d, square);
-    count += 1.0f;
-  }
-  __device__ gpu::Moments moments(float origin) const {
-    const float mean = sum / count, m2 = fmaf(-sum, mean, square);
-    return {count, (pivot - origin) + mean, m2 < 0.0f ? 0.0f : m2};  // NaN stays
-  }
-};
 
 }  // namespace
 }  // namespace fovea::kernels
