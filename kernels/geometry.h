@@ -73,6 +73,15 @@ struct BatchNorm {
   constexpr std::int64_t count() const { return batch * channels * inner; }
 };
 
+/// x[batch, groups, channels, inner] normalised over the last two: one slab for each sample and group. Groups = 1
+/// and inner = 1 normalise the rows of x[batch, channels].
+struct GroupNorm {
+  std::int64_t batch = 0, groups = 1, channels = 0, inner = 1;  ///< channels of one group
+  constexpr std::int64_t slabs() const { return batch * groups; }
+  constexpr std::int64_t slab() const { return channels * inner; }  ///< elements of one
+  constexpr std::int64_t count() const { return slabs() * slab(); }
+};
+
 /// Cross-correlation of x[batch, in_channels, in_height, in_width] with
 /// w[out_channels, in_channels, kernel_height, kernel_width]; stride 1, dilation 1, zero padding.
 ///
