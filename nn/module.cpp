@@ -35,6 +35,13 @@ std::int64_t Module::parameter_count() const {
   return count;
 }
 
+std::vector<Module*> Module::modules() {
+  std::vector<Module*> all{this};
+  for (Module* child : children_)
+    for (Module* below : child->modules()) all.push_back(below);
+  return all;
+}
+
 void Module::train(bool training) {
   training_ = training;
   for (Module* child : children_) child->train(training);

@@ -77,11 +77,17 @@ class Module {
   /// Elements of all parameters, trainable or not.
   std::int64_t parameter_count() const;
 
-  /// This module and all below it. BatchNorm and noise behave differently in training.
+  /// This module and all below it, parents first.
+  std::vector<Module*> modules();
+
+  /// This module and all below it, until the next call on it or on one of its parents. BatchNorm and noise behave
+  /// differently in training.
   void train(bool training = true);
   void eval() { train(false); }
   bool training() const { return training_; }
-  /// Freezes (false) or frees all parameters of this subtree; statistics of BatchNorm follow train()/eval().
+  /// Freezes (false) or frees all parameters of this subtree, until the next call on it or on one of its parents.
+  /// Two things are left as they are: train()/eval(), and the statistics of BatchNorm. A part that does not move at
+  /// all is frozen by set_trainable(false) and set_mode(part, BatchNormMode::frozen).
   void set_trainable(bool trainable);
 
   /// Moves parameters and buffers, all or none; gradients are dropped. Optimizers are to be made afterwards.

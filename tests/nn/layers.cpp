@@ -214,17 +214,3 @@ TEST_CASE("after eval batch norm uses its running values and leaves them alone")
   plain.eval();
   CHECK(plain(x).value().to_vector<float>() == Floats{1, 1, 0, 0});
 }
-
-TEST_CASE("with momentum 1/k the running values are plain averages") {
-  const Device device = Device::cpu();
-  nn::BatchNorm norm(1, device);
-  nn::initialize(norm, 0);
-  double mean = 0;
-  for (int k = 1; k <= 4; ++k) {
-    norm.set_momentum(1.0f / static_cast<float>(k));
-    norm(Tensor::full({3, 1}, k, DType::f32, device));
-    mean += k / 4.0;
-  }
-  CHECK(norm.running_mean.item() == doctest::Approx(mean));
-  CHECK(norm.running_var.item() == doctest::Approx(0.0));
-}
