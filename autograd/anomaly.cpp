@@ -35,20 +35,26 @@ Shape position(std::int64_t element, const Shape& shape) {
   return index;
 }
 
-/// Word `place` of an op's `keeps`, or operand `place` of one side of its signature; else "WHAT 2".
+/// Word `place` of an op's `keeps`, or operand `place` of one side of its signature; else "WHAT 2". Of
+/// operands that may be many, "x[m...]...", the second is "x 1".
 std::string name_in(std::string_view words, std::size_t place, const char* what) {
   std::size_t seen = 0;
+  std::string_view last;
+  bool repeated = false;
   for (std::size_t i = 0; i < words.size();) {
     if (words[i] == ' ' || words[i] == '?') {
       ++i;
       continue;
     }
+    repeated = words[i] == '.';
+    if (repeated) break;
     const std::size_t end = std::min(words.find_first_of(" [", i), words.size());
-    if (seen++ == place) return std::string(words.substr(i, end - i));
+    last = words.substr(i, end - i);
+    if (seen++ == place) return std::string(last);
     i = end;
     if (i < words.size() && words[i] == '[') i = std::min(words.find(']', i), words.size() - 1) + 1;
   }
-  return fmt::format("{} {}", what, place);
+  return fmt::format("{} {}", repeated ? last : what, place);
 }
 
 constexpr std::string_view kArrow = " -> ";

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <optional>
 
 namespace fovea {
 namespace {
@@ -104,12 +105,14 @@ class Binder {
   explicit Binder(const Tape::Record& entry) : entry_(entry), reader_(entry.info->signature) {}
 
   Symbols bind() {
-    for (const Tape::Record::Input& input : entry_.inputs) {
+    for (const RecordInput& input : entry_.inputs) {
       const std::string name = operand(input.given, input.shape);
       symbols_[name] = input.given ? 1 : 0;
-      symbols_["d" + name] = input.id >= 0 ? 1 : 0;
+      double& asked = symbols_["d" + name];
+      asked = std::max(asked, input.id >= 0 ? 1.0 : 0.0);
     }
     if (!reader_.take("->")) fail();
+    repeated_.reset();
     for (const Shape& shape : entry_.shapes) symbols_[operand(true, shape)] = 1;
     if (!reader_.at_end()) fail();
     symbols_["E"] = static_cast<double>(dtype_bytes(entry_.dtype));
@@ -117,8 +120,11 @@ class Binder {
   }
 
  private:
-  /// "x[N, C, S...]" or "bias[C]?"
+  /// "x[N, C, S...]" or "bias[C]?", or "x[n...]..." once more
   std::string operand(bool given, const Shape& shape) {
+    const bool again = repeated_.has_value();
+    if (again) reader_ = *repeated_;
+    const Reader start = reader_;
     const std::string name(reader_.name());
     int d = 0;
     if (name.empty() || !reader_.take("[")) fail();
@@ -135,9 +141,13 @@ class Binder {
       (void)reader_.take(",");
       if (!given) continue;
       const auto [known, is_new] = symbols_.emplace(symbol, extent);
-      if (!is_new && known->second != static_cast<double>(extent)) fail();
+      if (again)
+        known->second += static_cast<double>(extent);
+      else if (!is_new && known->second != static_cast<double>(extent))
+        fail();
     }
     const bool optional = reader_.take("?");
+    if (reader_.take("...")) repeated_ = start;
     if (given ? d != shape.rank() : !optional) fail();
     return name;
   }
@@ -153,6 +163,7 @@ class Binder {
 
   const Tape::Record& entry_;
   Reader reader_;
+  std::optional<Reader> repeated_;  // where an operand begins that may come again
   Symbols symbols_;
 };
 

@@ -162,10 +162,7 @@ void Tape::run_backward(std::size_t begin, bool keep) {
     } else if (reached) {
       const Record& entry = records_[r];
       if (observer_ != nullptr) observer_->backward_begins(entry, dys);
-      std::uint32_t bits = 0;
-      for (std::size_t i = 0; i < entry.inputs.size(); ++i)
-        if (entry.inputs[i].id >= 0) bits |= 1u << i;
-      Grads dxs = entry.backward(dys, Needs(bits), entry.kept);
+      Grads dxs = entry.backward(dys, Needs(entry.inputs, entry.shapes), entry.kept);
       dxs.resize(entry.inputs.size());
       if (observer_ != nullptr) observer_->backward_ends(entry, dxs);
       for (std::size_t i = 0; i < entry.inputs.size(); ++i)
@@ -254,13 +251,12 @@ std::string Tape::str() const {
   return text;
 }
 
-std::vector<Var> record_many(const OpInfo& info, const std::vector<Tensor>& ys,
-                             std::initializer_list<Var> inputs, std::initializer_list<Tensor> kept,
-                             BackwardMany backward, Where where) {
+std::vector<Var> record_many(const OpInfo& info, const std::vector<Tensor>& ys, std::span<const Var> inputs,
+                             std::initializer_list<Tensor> kept, BackwardMany backward, Where where) {
   check_same_device(info.name, inputs);
-  Tape* tape = common_tape(info.name, {inputs.begin(), inputs.size()});
+  Tape* tape = common_tape(info.name, inputs);
   if (tape == nullptr) return std::vector<Var>(ys.begin(), ys.end());
-  return tape->record(info, ys, {inputs.begin(), inputs.size()}, kept, std::move(backward), where);
+  return tape->record(info, ys, inputs, kept, std::move(backward), where);
 }
 
 Var record_constant(const OpInfo& info, Tensor y, std::initializer_list<Var> inputs) {
@@ -272,7 +268,7 @@ Var record_constant(const OpInfo& info, Tensor y, std::initializer_list<Var> inp
   return tape != nullptr ? tape->input(std::move(y)) : Var(std::move(y));
 }
 
-void check_same_device(const char* op, std::initializer_list<Var> inputs) {
+void check_same_device(const char* op, std::span<const Var> inputs) {
   const Var* first = nullptr;
   for (const Var& input : inputs) {
     if (!input.value().defined()) continue;

@@ -44,14 +44,28 @@ class Var {
 
 using Grads = std::vector<Tensor>;
 
-/// Which inputs of a record want a gradient; a backward function computes only those.
+/// An input of a record.
+struct RecordInput {
+  int id;      ///< of the Var; -1: needs no gradient
+  bool given;  ///< false for an operand that is left out, Var()
+  Shape shape;
+};
+
+/// Which inputs of a record want a gradient; a backward function computes only those. Also the shapes, for
+/// ops with any number of inputs or results, whose rule cannot hold them itself.
 class Needs {
  public:
-  explicit Needs(std::uint32_t bits) : bits_(bits) {}
-  bool operator[](int input) const { return (bits_ >> input & 1u) != 0; }
+  Needs(std::span<const RecordInput> inputs, std::span<const Shape> results)
+      : inputs_(inputs), results_(results) {}
+  bool operator[](int input) const { return at(input).id >= 0; }
+  int inputs() const { return static_cast<int>(inputs_.size()); }
+  const Shape& input_shape(int input) const { return at(input).shape; }
+  const Shape& result_shape(int result) const { return results_[static_cast<std::size_t>(result)]; }
 
  private:
-  std::uint32_t bits_;
+  const RecordInput& at(int input) const { return inputs_[static_cast<std::size_t>(input)]; }
+  std::span<const RecordInput> inputs_;
+  std::span<const Shape> results_;
 };
 
 /// The tensors that record() was given to keep, in its order.
@@ -159,11 +173,7 @@ class Tape {
   };
   /// One applied op: what it was, on what, what it keeps alive, and how its gradient is computed.
   struct Record {
-    struct Input {
-      int id;      ///< of the Var; -1: needs no gradient
-      bool given;  ///< false for an operand that is left out, Var()
-      Shape shape;
-    };
+    using Input = RecordInput;
     const OpInfo* info;
     std::string module;  ///< path of the innermost module in scope; empty: none
     Where where;         ///< of the record() call, where the gradient rule stands
@@ -235,9 +245,8 @@ class TapeObserver {
 /// The tape of the inputs; null if they have none. throws ValueError naming op if there are two
 Tape* common_tape(const char* op, std::span<const Var> inputs);
 /// record() without the tape: checks devices, then records or wraps.
-std::vector<Var> record_many(const OpInfo& info, const std::vector<Tensor>& ys,
-                             std::initializer_list<Var> inputs, std::initializer_list<Tensor> kept,
-                             BackwardMany backward, Where where);
+std::vector<Var> record_many(const OpInfo& info, const std::vector<Tensor>& ys, std::span<const Var> inputs,
+                             std::initializer_list<Tensor> kept, BackwardMany backward, Where where);
 
 /// Puts an op's result on the tape of its inputs, if there is one and an input needs a gradient; otherwise
 /// everything is dropped.
@@ -250,8 +259,8 @@ std::vector<Var> record_many(const OpInfo& info, const std::vector<Tensor>& ys,
 /// throws    ValueError if inputs are on different tapes, DeviceError if they are on different devices (both
 ///           name the op)
 template <class F>
-Var record(const OpInfo& info, Tensor y, std::initializer_list<Var> inputs,
-           std::initializer_list<Tensor> kept, F backward, Where where = Where::here()) {
+Var record(const OpInfo& info, Tensor y, std::span<const Var> inputs, std::initializer_list<Tensor> kept,
+           F backward, Where where = Where::here()) {
   static_assert(std::is_trivially_copyable_v<F>,
                 "a gradient rule holds no tensors: give them to record() to keep");
   auto many = [backward](const Grads& dys, Needs needs, Kept tensors) -> Grads {
@@ -259,13 +268,20 @@ Var record(const OpInfo& info, Tensor y, std::initializer_list<Var> inputs,
   };
   return record_many(info, {std::move(y)}, inputs, kept, many, where)[0];
 }
+/// For a number of inputs that is known when the op is written.
+template <class F>
+Var record(const OpInfo& info, Tensor y, std::initializer_list<Var> inputs,
+           std::initializer_list<Tensor> kept, F backward, Where where = Where::here()) {
+  return record(info, std::move(y), std::span<const Var>(inputs.begin(), inputs.size()), kept, backward,
+                where);
+}
 /// The same for an op of several results, with a BackwardMany.
 template <class F>
 std::vector<Var> record(const OpInfo& info, const std::vector<Tensor>& ys, std::initializer_list<Var> inputs,
                         std::initializer_list<Tensor> kept, F backward, Where where = Where::here()) {
   static_assert(std::is_trivially_copyable_v<F>,
                 "a gradient rule holds no tensors: give them to record() to keep");
-  return record_many(info, ys, inputs, kept, backward, where);
+  return record_many(info, ys, {inputs.begin(), inputs.size()}, kept, backward, where);
 }
 Var record(OpInfo&&, Tensor, std::initializer_list<Var>, std::initializer_list<Tensor>, Backward) = delete;
 /// For an op without a gradient. throws ValueError if an input needs one: detach() it first.
@@ -275,7 +291,10 @@ Var record_constant(const OpInfo& info, Tensor y, std::initializer_list<Var> inp
 inline Var detach(const Var& x) { return x.tape() != nullptr ? x.tape()->input(x.value()) : Var(x.value()); }
 
 /// throws DeviceError naming op and both devices
-void check_same_device(const char* op, std::initializer_list<Var> inputs);
+void check_same_device(const char* op, std::span<const Var> inputs);
+inline void check_same_device(const char* op, std::initializer_list<Var> inputs) {
+  check_same_device(op, std::span<const Var>(inputs.begin(), inputs.size()));
+}
 /// throws DTypeError naming op, operand and what was expected
 void check_dtype(const char* op, const char* operand, const Tensor& x, DType expected);
 

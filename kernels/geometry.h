@@ -8,12 +8,12 @@ namespace fovea {
 
 inline constexpr int kMaxRank = 6;
 
-/// Walks `rank` nested loops over up to three operands at once; operand k moves by stride[k][d] along loop d.
+/// Walks `rank` nested loops over up to four operands at once; operand k moves by stride[k][d] along loop d.
 /// A stride of 0 repeats (broadcasting). Loops are ordered outermost first.
 struct Strided {
   int rank = 0;
   std::int64_t extent[kMaxRank] = {};
-  std::int64_t stride[3][kMaxRank] = {};
+  std::int64_t stride[4][kMaxRank] = {};
 
   constexpr std::int64_t count() const {
     std::int64_t n = 1;

@@ -106,7 +106,7 @@ class Tensor {
 };
 
 /// Loops of a copy or elementwise kernel over tensors of one shape, adjacent loops merged where all strides
-/// allow and loops of extent 1 dropped. At most three operands.
+/// allow and loops of extent 1 dropped. At most four operands.
 Strided strided(const Shape& shape, std::span<const Strides> operands);
 
 }  // namespace fovea

@@ -80,7 +80,7 @@ Tensor select(const Tensor& x, int dim, std::int64_t index) {
   return x.view(x.shape().without(d), x.strides().without(d), x.offset() + i * x.strides()[d]);
 }
 
-Tensor permute(const Tensor& x, std::initializer_list<int> order) {
+Tensor permute(const Tensor& x, std::span<const int> order) {
   Shape shape, strides;
   unsigned seen = 0;
   for (const int dim : order) {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <initializer_list>
+#include <span>
+
 #include "tensor/tensor.h"
 
 /// Other shapes on the same elements. Nothing here copies, except reshape() where strides do not allow a
@@ -17,7 +20,10 @@ Tensor slice(const Tensor& x, int dim, std::int64_t from, std::int64_t to, std::
 Tensor select(const Tensor& x, int dim, std::int64_t index);
 
 /// Dimension d of the result is dimension order[d] of x.
-Tensor permute(const Tensor& x, std::initializer_list<int> order);
+Tensor permute(const Tensor& x, std::span<const int> order);
+inline Tensor permute(const Tensor& x, std::initializer_list<int> order) {
+  return permute(x, std::span<const int>(order.begin(), order.size()));
+}
 
 Tensor transpose(const Tensor& x, int dim0, int dim1);
 

@@ -19,6 +19,8 @@ void copy_run(std::int64_t n, const From* x, std::int64_t x_step, To* y, std::in
   } else if (x_step == 0) {
     const To value = convert<To>(*x);
     for (std::int64_t i = 0; i < n; ++i) y[i * y_step] = value;
+  } else if (x_step == -1 && y_step == 1) {  // a row turned round
+    for (std::int64_t i = 0; i < n; ++i) y[i] = convert<To>(x[-i]);
   } else {
     for (std::int64_t i = 0; i < n; ++i) y[i * y_step] = convert<To>(x[i * x_step]);
   }

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "autograd/ops/elementwise.h"
+#include "autograd/ops/join.h"
 #include "autograd/ops/loss.h"
 #include "autograd/ops/matmul.h"
 #include "autograd/ops/reduce.h"
@@ -94,6 +95,17 @@ TEST_CASE("anomaly mode names the op, the tensor and the first bad index, backwa
     CHECK(bad.str() ==
           "sqrt: gradient of x (weight) [3] is inf at [1]; from gradient of y [3] in 1..1, y [3] in 0..2");
   }
+}
+
+TEST_CASE("of many operands of one kind anomaly mode counts those behind the first") {
+  const Device device = Device::cpu({.threads = 1});
+  const Tensor good = floats({1, 2}, {2}, device), bad = floats({3, kNan}, {2}, device);
+  CHECK(found([&](Tape& tape) { concat({tape.leaf(bad), good}, 0); }).tensor == "x");
+  CHECK(found([&](Tape& tape) {
+          concat({tape.leaf(good), good, bad}, 0);
+        }).str() ==
+        "concat: x 2 [2] is nan at [1]; from x [2] in 1..2, x 1 [2] in 1..2, x 2 [2] in 3..3, 1 of 2 not "
+        "finite");
 }
 
 TEST_CASE("a sum of gradients that overflows is found where it is used") {

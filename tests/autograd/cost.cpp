@@ -110,6 +110,28 @@ TEST_CASE("a signature that does not fit what was recorded is an error") {
   CHECK(message([&] { recorded(kEmpty, {zeros({})}, {}); }) == text(kEmpty, "[] -> []"));
 }
 
+TEST_CASE("an operand that may come many times gives its names the sums of the extents") {
+  static constexpr OpInfo kMany{.name = "many",
+                                .signature = "b[C] x[N, m...]... -> y[n...]",
+                                .flops = "N",
+                                .bytes = "m + C",
+                                .gradient_flops = "dx·n"};
+  const Cost cost = recorded(kMany, {zeros({7}), zeros({2, 3}), zeros({4, 5, 2}), zeros({1, 0})}, {6});
+  CHECK(cost.flops == 7);
+  CHECK(cost.bytes == 13 + 7);
+  CHECK(cost.gradient_flops == 6);
+  CHECK(recorded(kMany, {zeros({7}), zeros({2, 3})}, {6}).bytes == 3 + 7);
+  CHECK(message([&] {
+          recorded(kMany, {zeros({7}), zeros({2, 3}), zeros({})}, {6});
+        }) == "many: its signature 'b[C] x[N, m...]... -> y[n...]' does not fit [7] [2, 3] [] -> [6]");
+
+  static constexpr OpInfo kParts{.name = "parts", .signature = "x[n...] -> y[m...]...", .flops = "m"};
+  Tape tape;
+  const Var x = tape.leaf(zeros({5}));
+  tape.record(kParts, {zeros({2}), zeros({3})}, std::span(&x, 1), {}, {}, Where::here());
+  CHECK(cost_of(tape.records()[0]).flops == 5);
+}
+
 TEST_CASE("every op of the list says what it is, and no two have one name") {
   std::set<std::string> names;
   for (const OpEntry& op : op_list()) {
@@ -117,7 +139,8 @@ TEST_CASE("every op of the list says what it is, and no two have one name") {
     CHECK(names.insert(op.info->name).second);
     CHECK(op.page.starts_with("autograd/ops/"));
     CHECK_FALSE(op.info->signature.empty());
-    CHECK(op.info->has_gradient());
+    const std::string_view name = op.info->name;
+    CHECK(op.info->has_gradient() == (name != "argmax" && name != "one_hot"));
   }
   CHECK(names.contains("conv2d"));
   CHECK(names.contains("flatten"));
