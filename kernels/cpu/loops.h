@@ -17,6 +17,10 @@ constexpr std::int64_t kPartElements = 16384;
 
 constexpr std::int64_t parts_of(std::int64_t count, std::int64_t size) { return (count + size - 1) / size; }
 constexpr std::int64_t least(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+/// Whole things of `elements` > 0 each, such as planes, that make one part.
+constexpr std::int64_t group_of(std::int64_t elements) {
+  return elements < kPartElements ? kPartElements / elements : 1;
+}
 
 /// Calls f(first, last) for ranges that cover 0..count-1; `size` elements each, the last one shorter.
 template <class F>
