@@ -2,30 +2,13 @@
 #include "nn/recurrent.h"
 
 #include "autograd/ops/elementwise.h"
+#include "autograd/ops/join.h"
 #include "autograd/ops/recurrent.h"
 #include "nn/init.h"
 #include "tensor/views.h"
 
 namespace fovea::nn {
 namespace {
-
-constexpr OpInfo kSideBySide{.name = "side_by_side",
-                             .signature = "a[T, N, A] b[T, N, B] -> y[T, N, Y]",
-                             .bytes = "2·E·T·N·Y",
-                             .gradient = "da and db are dy's columns"};
-
-/// The results of both directions of a layer.
-Var side_by_side(const Var& a, const Var& b) {
-  constexpr const char* op = "side_by_side";
-  const Shape& shape = a.shape();
-  const std::int64_t width = shape[2], both = width + b.shape()[2];
-  const Tensor y = Tensor::empty({shape[0], shape[1], both}, DType::f32, a.device(), op);
-  slice(y, 2, 0, width).copy_from(a.value());
-  slice(y, 2, width, both).copy_from(b.value());
-  return record(kSideBySide, y, {a, b}, {}, [=](const Tensor& dy, Needs, Kept) -> Grads {
-    return {slice(dy, 2, 0, width), slice(dy, 2, width, both)};
-  });
-}
 
 /// U(±1/√hidden), and `added` on top in the forget gate's rows.
 InitRule forget_rule(std::int64_t hidden, float added) {
@@ -48,6 +31,10 @@ RecurrentLayers<kCell>::RecurrentLayers(std::int64_t input, std::int64_t hidden,
                        options.layers);
   if (options.forget_bias != 0 && (kCell != Cell::lstm || !options.bias))
     reject<ValueError>(kind, "forget_bias is {}, but there is no bias of a forget gate", options.forget_bias);
+  for (int layer = 0; options.dropout != 0 && layer + 1 < options.layers; ++layer) {
+    dropouts_.push_back(std::make_unique<Dropout>(options.dropout));
+    add_child(fmt::format("dropout_l{}", layer), *dropouts_.back());
+  }
   const int directions = options.bidirectional ? 2 : 1;
   const std::int64_t gates = Recurrent{.cell = kCell}.gates() * hidden;
   weights_ = std::vector<Weights>(static_cast<std::size_t>(options.layers * directions));
@@ -104,8 +91,10 @@ RecurrentRun RecurrentLayers<kCell>::run(const Var& x, const Tensor& lengths, co
     if (!options_.bidirectional)
       in = y;
     else if (reverse)
-      in = side_by_side(result.y, y);
+      in = concat({result.y, y}, 2);
     result.y = y;
+    const std::size_t layer = k / static_cast<std::size_t>(options_.bidirectional ? 2 : 1);
+    if ((reverse || !options_.bidirectional) && layer < dropouts_.size()) in = (*dropouts_[layer])(in);
   }
   result.y = in;
   return result;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "kernels/ops/recurrent.h"
+#include "nn/dropout.h"
 #include "nn/module.h"
 
 namespace fovea::nn {
@@ -12,6 +14,7 @@ struct RecurrentOptions {
   int layers = 1;              ///< the second one reads the results of the first
   bool bidirectional = false;  ///< a second set of weights goes from the last step to the first
   bool bias = true;
+  float dropout = 0;      ///< of the results of each layer but the last, in training; see Dropout
   float forget_bias = 0;  ///< LSTM: added to the starting values of the forget gate's bias, 1 in many papers
 };
 
@@ -57,6 +60,7 @@ class RecurrentLayers final : public Module {
  private:
   std::int64_t input_, hidden_;
   RecurrentOptions options_;
+  std::vector<std::unique_ptr<Dropout>> dropouts_;  // behind each layer but the last
   std::vector<Weights> weights_;  // by layer and direction; never resized, as modules point at parameters
 };
 

@@ -21,7 +21,8 @@ namespace fovea::test {
 class Golden {
  public:
   explicit Golden(const std::string& file)
-      : tensors_(load_safetensors(FOVEA_SOURCE_DIR "/tests/golden/" + file + ".safetensors", host()).tensors) {}
+      : tensors_(
+            load_safetensors(FOVEA_SOURCE_DIR "/tests/golden/" + file + ".safetensors", host()).tensors) {}
 
   std::vector<std::string> cases() const {
     std::set<std::string> names;
@@ -70,6 +71,7 @@ class GoldenRun {
   GoldenRun(const Golden& golden, std::string name, const Device& device)
       : golden_(golden), name_(std::move(name)), device_(device) {}
 
+  const Device& device() const { return device_; }
   Var leaf(const std::string& tensor) {
     leaves_.emplace_back(tensor, tape_.leaf(constant(tensor)));
     return leaves_.back().second;

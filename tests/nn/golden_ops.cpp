@@ -3,7 +3,6 @@
 #include "autograd/ops/conv2d.h"
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/group_norm.h"
-#include "autograd/ops/layer_norm.h"
 #include "autograd/ops/pool2d.h"
 #include "autograd/ops/resize.h"
 #include "tests/nn/golden.h"

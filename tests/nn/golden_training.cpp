@@ -24,7 +24,7 @@ class LstmClassifier final : public nn::Module {
     add_child("lstm", lstm_);
     add_child("readout", readout_);
   }
-  Var forward(const Var& x) override { return readout_(lstm_.run(x).hidden); }
+  Var forward(const Var& x) override { return readout_(lstm_.run(x).state.h[0]); }
 
  private:
   nn::LSTM lstm_;

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "autograd/ops/dropout.h"
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/recurrent.h"
 #include "autograd/ops/reduce.h"
@@ -215,4 +216,28 @@ TEST_CASE_TEMPLATE("an LSTM and a GRU learn to remember", Cells, nn::LSTM, nn::G
   }
   CHECK(first > 0.8);  // the mean of squares of ±1
   CHECK(last < 0.1);
+}
+
+TEST_CASE("dropout stands between the layers of an LSTM, in training only") {
+  const Device device = Device::cpu();
+  nn::LSTM dropped(3, 8, device, {.layers = 2, .dropout = 0.5f}), plain(3, 8, device, {.layers = 2});
+  nn::initialize(dropped, 4);
+  plain.load_state(dropped.state());
+  const Tensor x = normals({4, 2, 3}, device);
+  Tape tape({1, 0});
+  const Var y = dropped(tape.input(x));
+  CHECK(values(y) != values(plain(x)));
+  // The first layer by itself, its mask, and the second layer.
+  const auto& first = plain.weights(0);
+  const auto& second = plain.weights(1);
+  const Var below =
+      lstm(x, first.weight_ih.value, first.weight_hh.value, first.bias_ih.value, first.bias_hh.value).y;
+  const Var masked = dropout(below, 0.5f, tape.key("dropout_l0"));
+  CHECK(values(lstm(masked, second.weight_ih.value, second.weight_hh.value, second.bias_ih.value,
+                    second.bias_hh.value)
+                   .y) == values(y));
+  dropped.eval();
+  CHECK(values(dropped(x)) == values(plain(x)));
+  CHECK(message([&] { nn::LSTM(1, 1, device, {.layers = 2, .dropout = 1.0f}); }) ==
+        "dropout: p must be in [0, 1), got 1");
 }
