@@ -14,7 +14,8 @@ namespace fovea {
 /// slope a small difference.
 struct ExactlyOne {
   static constexpr double kMost = 1.0 - 1e-6;
-  static constexpr int kFactors = 32;  // of a product: at least 1e-192, and a logarithm for each would be dear
+  static constexpr int kFactors =
+      32;  // of a product: at least 1e-192, and a logarithm for each would be dear
 
   double odds = 0.0;      ///< R
   double log_none = 0.0;  ///< log Π (1 − p), but for the factors in `none`

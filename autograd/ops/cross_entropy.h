@@ -7,14 +7,13 @@
 
 namespace fovea {
 
-inline constexpr OpInfo cross_entropy_info{
-    .name = "cross_entropy",
-    .signature = "logits[N, C] labels[N] -> loss[]",
-    .flops = "20·N·C",
-    .bytes = "E·N·C + 8·N",
-    .gradient = "dlogits = dloss/N·(softmax(logits) − target)",
-    .gradient_flops = "20·N·C",
-    .keeps = "logits labels shares"};
+inline constexpr OpInfo cross_entropy_info{.name = "cross_entropy",
+                                           .signature = "logits[N, C] labels[N] -> loss[]",
+                                           .flops = "20·N·C",
+                                           .bytes = "E·N·C + 8·N",
+                                           .gradient = "dlogits = dloss/N·(softmax(logits) − target)",
+                                           .gradient_flops = "20·N·C",
+                                           .keeps = "logits labels shares"};
 
 struct CrossEntropyOptions {
   float label_smoothing = 0.0f;  ///< share of the target that is spread evenly over all classes, 0..1
@@ -27,6 +26,7 @@ struct CrossEntropyOptions {
 /// logits   [N, C] f32, N and C at least 1
 /// labels   [N] i64, each 0..C-1. They are on the device, and looking at them would make it wait: another label makes
 ///          the loss, and the gradient of its sample, NaN on every device
+/// options  label_smoothing, 0..1
 /// returns  scalar, at least 0
 /// keeps    logits, labels, and of each sample its maximum and 1/Σ exp (8 bytes, not the softmax):
 ///          dlogits = dloss/N·(softmax(logits) − t)
@@ -52,18 +52,17 @@ inline Var cross_entropy(const Var& logits, const Tensor& labels, const CrossEnt
   on(loss.queue(), [&](auto& q) {
     kernels::cross_entropy(q, geometry, in.data(), wanted.data<std::int64_t>(), loss.data(), shares.data());
   });
-  return record(cross_entropy_info, loss, {logits, labels}, {in, wanted, shares},
-                [geometry](const Tensor& dloss, Needs, Kept kept) -> Grads {
-                  const Tensor &kept_logits = kept[0], &kept_labels = kept[1], &kept_shares = kept[2];
-                  const Tensor dlogits =
-                      Tensor::empty(kept_logits.shape(), DType::f32, kept_logits.device(), op);
-                  on(dlogits.queue(), [&](auto& q) {
-                    kernels::cross_entropy_grad(q, geometry, kept_logits.data(),
-                                                kept_labels.data<std::int64_t>(), kept_shares.data(),
-                                                dloss.data(), dlogits.data());
-                  });
-                  return {dlogits, Tensor()};
-                });
+  return record(
+      cross_entropy_info, loss, {logits, labels}, {in, wanted, shares},
+      [geometry](const Tensor& dloss, Needs, Kept kept) -> Grads {
+        const Tensor &kept_logits = kept[0], &kept_labels = kept[1], &kept_shares = kept[2];
+        const Tensor dlogits = Tensor::empty(kept_logits.shape(), DType::f32, kept_logits.device(), op);
+        on(dlogits.queue(), [&](auto& q) {
+          kernels::cross_entropy_grad(q, geometry, kept_logits.data(), kept_labels.data<std::int64_t>(),
+                                      kept_shares.data(), dloss.data(), dlogits.data());
+        });
+        return {dlogits, Tensor()};
+      });
 }
 
 }  // namespace fovea

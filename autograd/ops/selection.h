@@ -84,20 +84,18 @@ inline Var exactly_one_loss(const Var& p) {
   selection_detail::check_rows(op, "p", p.value());
   const Tensor in = p.value().contiguous(op);
   Tensor loss = Tensor::empty({}, DType::f32, p.device(), op);
-  on(loss.queue(), [&](auto& q) {
-    kernels::exactly_one_loss(q, in.shape()[0], in.shape()[1], in.data(), loss.data());
+  on(loss.queue(),
+     [&](auto& q) { kernels::exactly_one_loss(q, in.shape()[0], in.shape()[1], in.data(), loss.data()); });
+  return record(exactly_one_loss_info, loss, {p}, {in}, [](const Tensor& dloss, Needs, Kept kept) -> Grads {
+    const Tensor& kept_p = kept[0];
+    const Tensor dp = Tensor::empty_like(kept_p, op);
+    if (dp.numel() > 0)
+      on(dp.queue(), [&](auto& q) {
+        kernels::exactly_one_loss_grad(q, dp.shape()[0], dp.shape()[1], kept_p.data(), dloss.data(),
+                                       dp.data());
+      });
+    return {dp};
   });
-  return record(exactly_one_loss_info, loss, {p}, {in},
-                [](const Tensor& dloss, Needs, Kept kept) -> Grads {
-                  const Tensor& kept_p = kept[0];
-                  const Tensor dp = Tensor::empty_like(kept_p, op);
-                  if (dp.numel() > 0)
-                    on(dp.queue(), [&](auto& q) {
-                      kernels::exactly_one_loss_grad(q, dp.shape()[0], dp.shape()[1], kept_p.data(),
-                                                     dloss.data(), dp.data());
-                    });
-                  return {dp};
-                });
 }
 
 }  // namespace fovea

@@ -51,8 +51,7 @@ inline Var softmax(const Var& x, int dim = -1) {
   const Reduce rows = softmax_detail::rows_of(op, x.value(), dim);
   const Tensor in = x.value().contiguous(op);
   Tensor y = Tensor::empty(x.shape(), DType::f32, x.device(), op);
-  if (y.numel() > 0)
-    on(y.queue(), [&](auto& q) { kernels::softmax(q, rows, in.data(), y.data()); });
+  if (y.numel() > 0) on(y.queue(), [&](auto& q) { kernels::softmax(q, rows, in.data(), y.data()); });
   return record(softmax_info, y, {x}, {y}, [rows](const Tensor& dy, Needs, Kept kept) -> Grads {
     const Tensor& kept_y = kept[0];
     const Tensor slope = dy.contiguous(op), dx = Tensor::empty_like(kept_y, op);
@@ -73,8 +72,7 @@ inline Var log_softmax(const Var& x, int dim = -1) {
   const Reduce rows = softmax_detail::rows_of(op, x.value(), dim);
   const Tensor in = x.value().contiguous(op);
   Tensor y = Tensor::empty(x.shape(), DType::f32, x.device(), op);
-  if (y.numel() > 0)
-    on(y.queue(), [&](auto& q) { kernels::log_softmax(q, rows, in.data(), y.data()); });
+  if (y.numel() > 0) on(y.queue(), [&](auto& q) { kernels::log_softmax(q, rows, in.data(), y.data()); });
   return record(log_softmax_info, y, {x}, {y}, [rows](const Tensor& dy, Needs, Kept kept) -> Grads {
     const Tensor& kept_y = kept[0];
     const Tensor slope = dy.contiguous(op), dx = Tensor::empty_like(kept_y, op);

@@ -30,25 +30,26 @@ double sum_of_exponentials(int64_t count, const float* x, float most) {
 void kernels::cross_entropy(cpu::Queue& q, const CrossEntropy& s, const float* logits, const int64_t* labels,
                             float* loss, float* shares) {
   const double smoothing = static_cast<double>(s.smoothing);
-  cpu::sum_over_rows(
-      q, s.rows, s.classes, 1.0 / static_cast<double>(s.rows), loss, "cross_entropy",
-      [=](int64_t row) -> double {
-        const float* x = logits + row * s.classes;
-        const int64_t label = labels[row];
-        if (label < 0 || label >= s.classes) {
-          shares[2 * row] = shares[2 * row + 1] = __builtin_nanf("");
-          return __builtin_nan("");
-        }
-        const float most = cpu::largest(x, s.classes);
-        const double sum = sum_of_exponentials(s.classes, x, most);
-        shares[2 * row] = most;
-        shares[2 * row + 1] = static_cast<float>(1.0 / sum);
-        const auto below = [=](int64_t i) { return static_cast<double>(most) - static_cast<double>(x[i]); };
-        double of_row = __builtin_log(sum) + (1.0 - smoothing) * below(label);
-        if (smoothing > 0.0)
-          of_row += smoothing / static_cast<double>(s.classes) * cpu::sum_of(s.classes, below);
-        return of_row;
-      });
+  cpu::sum_over_rows(q, s.rows, s.classes, 1.0 / static_cast<double>(s.rows), loss, "cross_entropy",
+                     [=](int64_t row) -> double {
+                       const float* x = logits + row * s.classes;
+                       const int64_t label = labels[row];
+                       if (label < 0 || label >= s.classes) {
+                         shares[2 * row] = shares[2 * row + 1] = __builtin_nanf("");
+                         return __builtin_nan("");
+                       }
+                       const float most = cpu::largest(x, s.classes);
+                       const double sum = sum_of_exponentials(s.classes, x, most);
+                       shares[2 * row] = most;
+                       shares[2 * row + 1] = static_cast<float>(1.0 / sum);
+                       const auto below = [=](int64_t i) {
+                         return static_cast<double>(most) - static_cast<double>(x[i]);
+                       };
+                       double of_row = __builtin_log(sum) + (1.0 - smoothing) * below(label);
+                       if (smoothing > 0.0)
+                         of_row += smoothing / static_cast<double>(s.classes) * cpu::sum_of(s.classes, below);
+                       return of_row;
+                     });
 }
 
 void kernels::cross_entropy_grad(cpu::Queue& q, const CrossEntropy& s, const float* logits,

@@ -35,8 +35,8 @@ void kernels::selection_weights_grad(cpu::Queue& q, int64_t rows, int64_t width,
   cpu::for_rows(q, rows, width, [=](int64_t row) {
     const float *y = p + row * width, *dy = dp + row * width;
     float* dx = dw + row * width;
-    const double dot = cpu::sum_of(
-        width, [=](int64_t i) { return static_cast<double>(dy[i]) * static_cast<double>(y[i]); });
+    const double dot =
+        cpu::sum_of(width, [=](int64_t i) { return static_cast<double>(dy[i]) * static_cast<double>(y[i]); });
     const double total = cpu::sum_of(width, [=](int64_t i) { return dy[i]; });
     const double factor = static_cast<double>(inv_sum[row]);
     for (int64_t i = 0; i < width; ++i)

@@ -10,8 +10,8 @@
 namespace fovea {
 namespace {
 
-using std::int64_t;
 using gpu::MaxSum;
+using std::int64_t;
 
 template <int kThreads, int kWidth>
 __global__ void __launch_bounds__(gpu::kRowBlock)
@@ -72,8 +72,7 @@ void kernels::cross_entropy(gpu::Queue& q, const CrossEntropy& s, const float* l
   Scratch<double> of_row(q, s.rows, "cross_entropy");
   const bool packs = gpu::can_pack<4>(s.classes, logits);
   const auto by_warp = packs ? cross_entropy_rows<32, 4> : cross_entropy_rows<32, 1>;
-  const auto by_block =
-      packs ? cross_entropy_rows<gpu::kRowBlock, 4> : cross_entropy_rows<gpu::kRowBlock, 1>;
+  const auto by_block = packs ? cross_entropy_rows<gpu::kRowBlock, 4> : cross_entropy_rows<gpu::kRowBlock, 1>;
   launch(q, "cross_entropy", s.classes <= gpu::kWarpRow ? by_warp : by_block,
          gpu::row_blocks(s.rows, s.classes), gpu::kRowBlock, 0, s, logits, labels, of_row.data(), shares);
   launch(q, "cross_entropy_total", gpu::row_total<gpu::kRowBlock>, 1, gpu::kRowBlock, 0, s.rows,

@@ -104,8 +104,8 @@ __global__ void __launch_bounds__(gpu::kRowBlock)
 template <class... P, class... A>
 void launch_rows(gpu::Queue& q, const char* name, void (*by_warp)(int64_t, int64_t, P...),
                  void (*by_block)(int64_t, int64_t, P...), int64_t rows, int64_t width, A... args) {
-  launch(q, name, width <= gpu::kWarpRow ? by_warp : by_block, gpu::row_blocks(rows, width), gpu::kRowBlock, 0,
-         rows, width, args...);
+  launch(q, name, width <= gpu::kWarpRow ? by_warp : by_block, gpu::row_blocks(rows, width), gpu::kRowBlock,
+         0, rows, width, args...);
 }
 
 }  // namespace

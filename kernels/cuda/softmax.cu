@@ -14,8 +14,8 @@
 namespace fovea {
 namespace {
 
-using std::int64_t;
 using gpu::MaxSum;
+using std::int64_t;
 
 constexpr int kWarps = gpu::kRowWarps;
 
@@ -137,8 +137,7 @@ void forward(gpu::Queue& q, const char* name, const Reduce& s, const float* x, f
                   gpu::kRowBlock, 0, s, column_groups(s), x, y);
   const bool packs = gpu::can_pack<4>(s.width, x, static_cast<const float*>(y));
   const auto by_warp = packs ? softmax_rows<Form, 32, 4> : softmax_rows<Form, 32, 1>;
-  const auto by_block =
-      packs ? softmax_rows<Form, gpu::kRowBlock, 4> : softmax_rows<Form, gpu::kRowBlock, 1>;
+  const auto by_block = packs ? softmax_rows<Form, gpu::kRowBlock, 4> : softmax_rows<Form, gpu::kRowBlock, 1>;
   launch(q, name, s.width <= gpu::kWarpRow ? by_warp : by_block, gpu::row_blocks(s.outer, s.width),
          gpu::kRowBlock, 0, s.outer, s.width, x, y);
 }

@@ -112,7 +112,8 @@ TEST_CASE("what is wrong with a setting is said in one line") {
   CHECK(error_of([](Config& c) { c.set_text("optim.lr=nan", "--set"); }) ==
         "--set: optim.lr = nan: expected a number from 0 to 1000");
   CHECK(error_of([](Config& c) { c.set_text("optim.name=adma", "--set"); }) ==
-        "--set: optim.name = \"adma\": expected one of adam, sgd; did you mean 'adam'?");
+        "--set: optim.name = \"adma\": expected one of adam, adamw, sgd, nesterov, rmsprop; did you mean "
+        "'adam'?");
   CHECK(error_of([](Config& c) { c.set_text("model.bias=yes", "--set"); }) ==
         "--set: model.bias = yes: expected true or false");
   CHECK(error_of([](Config& c) { c.set_text("model.channels=8,x", "--set"); }) ==

@@ -52,41 +52,42 @@ TEST_CASE("cross_entropy") {
                     {.label_smoothing = label_smoothing});
     };
   };
-  check({.info = cross_entropy_info,
-         .samples = {{{{4, 7}}},
-                     {{{1, 1}}},
-                     {{{1, 2}}, {100}},
-                     {{{4, 7}}, {100}},
-                     {{{4, 8}}, {1000}},
-                     {{{9, 10}}, {50}},
-                     {{{33, 3}}},
-                     {{{3, 33}}, {10}},
-                     {{{2, 1024}}},
-                     {{{2, 1025}}, {100}},
-                     {{{2, 1028}}, {100}},
-                     {{{300, 10}}, {}, DType::f32, true},
-                     {{{256, 1000}}, {100}, DType::f32, true},
-                     {{{20, 3001}}, {}, DType::f32, true}},
-         .apply =
-             [](std::span<const Var> in, const Sample& sample) {
-               return cross_entropy(in[0], labels_for(in[0].shape(), in[0].device()),
-                                    {.label_smoothing = static_cast<float>(smoothing(sample))});
-             },
-         .reference = [](std::span<const Doubles> in,
-                         const Sample& sample) { return mean_loss(in[0], sample, false); },
-         .magnitude = [](std::span<const Doubles> in,
-                         const Sample& sample) { return mean_loss(in[0], sample, true); },
-         .value = [](int, std::int64_t, double normal) { return 3 * normal; },
-         .rejects = {{"a vector", with({3}, {3}), "cross_entropy: logits [3] has rank 1, expected [N, C]"},
-                     {"another number of labels", with({2, 3}, {3}),
-                      "cross_entropy: logits [2, 3] has 2 samples, labels [3] expects [2]"},
-                     {"no samples", with({0, 3}, {0}), "cross_entropy: logits [0, 3] is empty and has no mean"},
-                     {"f64", with({2, 3}, {2}, DType::f64),
-                      "cross_entropy: logits [2, 3] is f64, expected f32; convert it with to()"},
-                     {"labels of another type", with({2, 3}, {2}, DType::f32, DType::f32),
-                      "cross_entropy: labels [2] is f32, expected i64; convert it with to()"},
-                     {"too much smoothing", with({2, 3}, {2}, DType::f32, DType::i64, 1.5f),
-                      "cross_entropy: label_smoothing is 1.5, expected 0..1"}}});
+  check(
+      {.info = cross_entropy_info,
+       .samples = {{{{4, 7}}},
+                   {{{1, 1}}},
+                   {{{1, 2}}, {100}},
+                   {{{4, 7}}, {100}},
+                   {{{4, 8}}, {1000}},
+                   {{{9, 10}}, {50}},
+                   {{{33, 3}}},
+                   {{{3, 33}}, {10}},
+                   {{{2, 1024}}},
+                   {{{2, 1025}}, {100}},
+                   {{{2, 1028}}, {100}},
+                   {{{300, 10}}, {}, DType::f32, true},
+                   {{{256, 1000}}, {100}, DType::f32, true},
+                   {{{20, 3001}}, {}, DType::f32, true}},
+       .apply =
+           [](std::span<const Var> in, const Sample& sample) {
+             return cross_entropy(in[0], labels_for(in[0].shape(), in[0].device()),
+                                  {.label_smoothing = static_cast<float>(smoothing(sample))});
+           },
+       .reference = [](std::span<const Doubles> in,
+                       const Sample& sample) { return mean_loss(in[0], sample, false); },
+       .magnitude = [](std::span<const Doubles> in,
+                       const Sample& sample) { return mean_loss(in[0], sample, true); },
+       .value = [](int, std::int64_t, double normal) { return 3 * normal; },
+       .rejects = {{"a vector", with({3}, {3}), "cross_entropy: logits [3] has rank 1, expected [N, C]"},
+                   {"another number of labels", with({2, 3}, {3}),
+                    "cross_entropy: logits [2, 3] has 2 samples, labels [3] expects [2]"},
+                   {"no samples", with({0, 3}, {0}), "cross_entropy: logits [0, 3] is empty and has no mean"},
+                   {"f64", with({2, 3}, {2}, DType::f64),
+                    "cross_entropy: logits [2, 3] is f64, expected f32; convert it with to()"},
+                   {"labels of another type", with({2, 3}, {2}, DType::f32, DType::f32),
+                    "cross_entropy: labels [2] is f32, expected i64; convert it with to()"},
+                   {"too much smoothing", with({2, 3}, {2}, DType::f32, DType::i64, 1.5f),
+                    "cross_entropy: label_smoothing is 1.5, expected 0..1"}}});
 }
 
 TEST_CASE("cross_entropy_of_extremes") {

@@ -28,17 +28,17 @@ std::vector<Reject> rejects(const std::string& op, const std::string& operand, V
   const auto with = [=](const Shape& shape, DType dtype = DType::f32) {
     return [=](const Device& d) { apply(Tensor::full(shape, 1, dtype, d)); };
   };
-  return {{"a vector", with({3}), op + ": " + operand + " [3] must be [cells, n] with at least one position n"},
-          {"no positions", with({3, 0}),
-           op + ": " + operand + " [3, 0] must be [cells, n] with at least one position n"},
-          {"f64", with({2, 3}, DType::f64),
-           op + ": " + operand + " [2, 3] is f64, expected f32; convert it with to()"}};
+  return {
+      {"a vector", with({3}), op + ": " + operand + " [3] must be [cells, n] with at least one position n"},
+      {"no positions", with({3, 0}),
+       op + ": " + operand + " [3, 0] must be [cells, n] with at least one position n"},
+      {"f64", with({2, 3}, DType::f64),
+       op + ": " + operand + " [2, 3] is f64, expected f32; convert it with to()"}};
 }
 
 // Around chains of 16, warps, products of 32 factors and warp rows of 1024; 289 is the map of the model.
-const std::vector<Sample> kSamples{{{{4, 7}}},    {{{1, 2}}},    {{{3, 16}}},   {{{2, 31}}},
-                                   {{{2, 33}}},   {{{5, 289}}},  {{{2, 1024}}}, {{{2, 1025}}},
-                                   {{{17, 40}}}};
+const std::vector<Sample> kSamples{{{{4, 7}}},   {{{1, 2}}},    {{{3, 16}}},   {{{2, 31}}}, {{{2, 33}}},
+                                   {{{5, 289}}}, {{{2, 1024}}}, {{{2, 1025}}}, {{{17, 40}}}};
 
 double clamped(double p) { return std::min(p, 1 - 1e-6); }
 
@@ -138,7 +138,8 @@ TEST_CASE("selection_weights_by_hand") {
           std::vector<float>{2.0f / 3, 0, 1.0f / 3, 0});
     // Equal weights: nothing is chosen, and nothing moves.
     Tape tape;
-    const Var equal = tape.leaf(weights({0.25f, 0.25f, 0.25f}, device)), tie = tape.leaf(weights({2, 0, 0}, device));
+    const Var equal = tape.leaf(weights({0.25f, 0.25f, 0.25f}, device)),
+              tie = tape.leaf(weights({2, 0, 0}, device));
     const Var dead = selection_weights(equal), p = selection_weights(tie);
     CHECK(dead.value().to_vector<float>() == std::vector<float>{0, 0, 0});
     const Tensor seed = weights({1, 4, 16}, device);

@@ -33,8 +33,7 @@ Doubles by_row(const Doubles& x, const Sample& sample, const Value& value) {
     double most = x[first], sum = 0;
     for (std::size_t r = 0; r < width; ++r) most = std::max(most, x[first + r * inner]);
     for (std::size_t r = 0; r < width; ++r) sum += std::exp(x[first + r * inner] - most);
-    for (std::size_t r = 0; r < width; ++r)
-      y[first + r * inner] = value(x[first + r * inner] - most, sum);
+    for (std::size_t r = 0; r < width; ++r) y[first + r * inner] = value(x[first + r * inner] - most, sum);
   }
   return y;
 }
@@ -115,7 +114,8 @@ TEST_CASE("softmax_of_extremes") {
         const auto n = static_cast<std::int64_t>(row.size());
         std::vector<float> twice = row;
         if (columns)
-          for (std::size_t i = 0; i < 2 * row.size(); ++i) (i < row.size() ? twice[i] : twice.emplace_back()) = row[i / 2];
+          for (std::size_t i = 0; i < 2 * row.size(); ++i)
+            (i < row.size() ? twice[i] : twice.emplace_back()) = row[i / 2];
         const Tensor x = Tensor::from(twice, columns ? Shape{n, 2} : Shape{1, n}, device);
         auto y = op(x, columns ? 0 : 1).value().to_vector<float>();
         if (columns)
