@@ -31,8 +31,7 @@ void for_pieces(Queue& queue, std::span<const Slot> slots, const F& f) {
     std::int64_t begin = 0;                                               // of the slot, in the long row
     for (const Slot* slot = first_slot; slot != last_slot && begin < last; ++slot) {
       const std::int64_t end = begin + slot->count;
-      if (end > first)
-        f(part, *slot, first > begin ? first - begin : 0, (last < end ? last : end) - begin);
+      if (end > first) f(part, *slot, first > begin ? first - begin : 0, (last < end ? last : end) - begin);
       begin = end;
     }
   });

@@ -75,10 +75,11 @@ TEST_CASE("optim.name picks the update rule, with its options") {
   CHECK(name_of({"optim.name=rmsprop", "optim.centered=true"}) == "rmsprop 2 3");
   CHECK_THROWS_WITH_AS(name_of({"optim.name=nesterov"}),
                        "optim.name = nesterov needs optim.momentum above 0, as 0.9", UsageError);
-  CHECK_THROWS_WITH_AS(name_of({"optim.name=rmsprob"}),
-                       "test: optim.name = \"rmsprob\": expected one of adam, adamw, sgd, nesterov, rmsprop; did you "
-                       "mean 'rmsprop'?",
-                       UsageError);
+  CHECK_THROWS_WITH_AS(
+      name_of({"optim.name=rmsprob"}),
+      "test: optim.name = \"rmsprob\": expected one of adam, adamw, sgd, nesterov, rmsprop; did you "
+      "mean 'rmsprop'?",
+      UsageError);
 }
 
 TEST_CASE("optim.clip_norm and optim.clip_value bound what a step sees") {
@@ -91,17 +92,21 @@ TEST_CASE("optim.clip_norm and optim.clip_value bound what a step sees") {
   // A step is a difference of weights of about 1, so it is known to some 1e-7.
   CHECK(norm(moves(bench, {"optim.clip_norm=0.001"})) == doctest::Approx(1e-3).epsilon(0.01));
   const std::vector<double> cut = moves(bench, {"optim.clip_value=0.0001"});
+  double worst = 0;
   for (std::size_t i = 0; i < cut.size(); ++i)
-    CHECK(std::abs(cut[i] - std::clamp(free[i], -1e-4, 1e-4)) < 1e-6);
+    worst = std::max(worst, std::abs(cut[i] - std::clamp(free[i], -1e-4, 1e-4)));
+  CHECK(worst < 1e-6);
 }
 
 TEST_CASE("a run with every rule and clipping goes on from its checkpoint with the same bits") {
   const Bench bench;
   for (const char* name : {"adamw", "nesterov", "rmsprop"}) {
     CAPTURE(std::string(name));
-    const std::vector<std::string> settings{
-        "--set", std::string("optim.name=") + name, "--set", "optim.momentum=0.5", "--set", "optim.centered=true",
-        "--set", "optim.clip_norm=0.01",            "--set", "train.log_every=1"};
+    const std::vector<std::string> settings{"--set", std::string("optim.name=") + name,
+                                            "--set", "optim.momentum=0.5",
+                                            "--set", "optim.centered=true",
+                                            "--set", "optim.clip_norm=0.01",
+                                            "--set", "train.log_every=1"};
     const auto train = [&](const std::string& out, const char* steps, bool resume) {
       std::vector<std::string> all = settings;
       all.insert(all.end(), {"--steps", steps});

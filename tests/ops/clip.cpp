@@ -72,7 +72,8 @@ TEST_CASE("gradient_norm") {
     const Gradients g = gradients(group[0], sizes());
     const double first = norm(group[0], g), want = norm_of(values(g));
     CHECK(std::abs(first - want) <= 0x1p-24 * want);  // added in double, rounded once
-    for (std::size_t k = 1; k < group.size(); ++k) CHECK(norm(group[k], gradients(group[k], sizes())) == first);
+    for (std::size_t k = 1; k < group.size(); ++k)
+      CHECK(norm(group[k], gradients(group[k], sizes())) == first);
     for (std::int64_t n : {1, 4096, 4100}) {
       const Gradients one = gradients(group[0], {n});
       CHECK(norm(group[0], one) == doctest::Approx(norm_of(values(one))).epsilon(1e-7));
@@ -152,7 +153,8 @@ TEST_CASE("clip_by_value") {
       for (double& v : of_tensor) v = std::min(std::max(v, -1.5), 1.5);
     on(device.queue(), [&](auto& q) { kernels::clip_by_value(q, g.slots, 1.5f); });
     CHECK(values(g) == want);
-    const Tensor odd = Tensor::from(std::vector<float>{infinity, -infinity, std::nanf(""), 0.25f}, {4}, device);
+    const Tensor odd =
+        Tensor::from(std::vector<float>{infinity, -infinity, std::nanf(""), 0.25f}, {4}, device);
     const GradientSlot slot{odd.data(), 4};
     on(device.queue(), [&](auto& q) { kernels::clip_by_value(q, {&slot, 1}, 0.5f); });
     const auto values_of_odd = odd.to_vector<float>();
