@@ -159,7 +159,7 @@ TEST_CASE("a configuration file is read from disk") {
 TEST_CASE("keys describe themselves") {
   const std::string text = describe_keys(shared_keys());
   CHECK(text.find("train.batch = 64") != std::string::npos);
-  CHECK(text.find("(one of adam, sgd)") != std::string::npos);
+  CHECK(text.find("(one of adam, adamw, sgd, nesterov, rmsprop)") != std::string::npos);
   for (const Key& key : shared_keys()) CHECK_MESSAGE(!key.doc.empty(), key.name);
   CHECK(Config(keys()).listing().front() == std::pair<std::string, std::string>("train.batch", "64"));
 }
