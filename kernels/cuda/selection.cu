@@ -94,8 +94,11 @@ __global__ void __launch_bounds__(gpu::kRowBlock)
   const double scale = static_cast<double>(*dloss);
   for (int64_t row = Group::first(); row < rows; row += Group::step()) {
     double odds = 0.0;
+    // Unrolled, the loops hold more registers than the subroutine of a division in double leaves them.
+#pragma unroll 1
     for (int64_t i = Group::lane(); i < width; i += kThreads) odds += ExactlyOne::odds_of(p[row * width + i]);
     const double inv_odds = 1.0 / Group::reduce(odds, gpu::Add{}, scratch);
+#pragma unroll 1
     for (int64_t i = Group::lane(); i < width; i += kThreads)
       dp[row * width + i] = static_cast<float>(scale * ExactlyOne::slope(p[row * width + i], inv_odds));
   }
