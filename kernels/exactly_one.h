@@ -10,8 +10,8 @@ namespace fovea {
 /// The chance that of independent events with chances p_1 … p_n exactly one happens,
 /// S = Σ_j p_j·Π_{k≠j} (1 − p_k) = Π (1 − p_k)·R with R = Σ p_j/(1 − p_j), from one pass over them.
 ///
-/// p is cut at 1 − 1e-6, so that both factors are finite. In double, because near a decision R is large and its
-/// slope a small difference.
+/// p is cut at 1 − 1e-6, so that both factors are finite. In double, because near a decision R is large and
+/// its slope a small difference.
 struct ExactlyOne {
   static constexpr double kMost = 1.0 - 1e-6;
   static constexpr int kFactors =

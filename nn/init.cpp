@@ -9,8 +9,8 @@ namespace init {
 
 namespace {
 
-/// N(0, sd²) within ±2·sd, equal on every device: each element takes normals of its own index, at the key's step and
-/// the following ones, until one is within.
+/// N(0, sd²) within ±2·sd, equal on every device: each element takes normals of its own index, at the key's
+/// step and the following ones, until one is within.
 void fill_truncated(const Tensor& x, philox::Key key, float sd) {
   std::vector<float> values(static_cast<std::size_t>(x.numel()));
   for (std::size_t i = 0; i < values.size(); ++i) {

@@ -11,9 +11,10 @@ namespace fovea::nn {
 /// a weight [out, in, …] and throw ShapeError for rank below 2.
 namespace init {
 
-/// Inputs that one output sees, and outputs that one input reaches: in·Π(kernel), out/groups·Π(kernel). The weight of
-/// a convolution in groups is [out, in/groups, …], so that its `in` is right as it stands; what an input reaches is
-/// not in the shape, hence `groups`. Depthwise [C, 1, R, S] in C groups: R·S and R·S (PyTorch takes C·R·S for out).
+/// Inputs that one output sees, and outputs that one input reaches: in·Π(kernel), out/groups·Π(kernel). The
+/// weight of a convolution in groups is [out, in/groups, …], so that its `in` is right as it stands; what an
+/// input reaches is not in the shape, hence `groups`. Depthwise [C, 1, R, S] in C groups: R·S and R·S
+/// (PyTorch takes C·R·S for out).
 struct Fans {
   std::int64_t in, out;
 };
@@ -40,8 +41,8 @@ InitRule xavier_normal(float gain = 1.0f);
 InitRule kaiming_uniform(float gain = 1.41421356f);
 /// N(0, gain²/fan). With Fan::out and gain √2 as in CORnet: N(0, 2/(R·S·out)).
 InitRule kaiming_normal(float gain = 1.41421356f, Fan fan = Fan::in, std::int64_t groups = 1);
-/// N(0, sd²) of which nothing beyond ±2·sd is taken: such a value is drawn again, from the next step of the key.
-/// The values that are left have the standard deviation 0.87962566·sd.
+/// N(0, sd²) of which nothing beyond ±2·sd is taken: such a value is drawn again, from the next step of the
+/// key. The values that are left have the standard deviation 0.87962566·sd.
 InitRule truncated_normal(float sd);
 /// Variance scale/fan: N(0, scale/fan); U(±√(3·scale/fan)); or, as TensorFlow has it, truncated_normal of
 /// √(scale/fan)/0.87962566, whose variance is again scale/fan.
@@ -49,8 +50,9 @@ InitRule truncated_normal(float sd);
 InitRule variance_scaling(float scale = 1.0f, Fan fan = Fan::in,
                           Distribution distribution = Distribution::truncated_normal,
                           std::int64_t groups = 1);
-/// Kernels that begin as a bump around their centre: w[o, i, r, s] = height·exp(−((r − r₀)² + (s − s₀)²)/(2·sd_px²))
-/// + N(0, noise_sd²), (r₀, s₀) the middle. Without noise all kernels are alike, and would stay so.
+/// Kernels that begin as a bump around their centre (r₀, s₀):
+/// w[o, i, r, s] = height·exp(−((r − r₀)² + (s − s₀)²)/(2·sd_px²)) + N(0, noise_sd²). Without noise all kernels
+/// are alike, and would stay so.
 /// throws ValueError if sd_px is not above 0, ShapeError unless the weight has rank 4
 InitRule gaussian_bump(float height, float sd_px, float noise_sd);
 

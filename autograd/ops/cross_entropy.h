@@ -24,8 +24,8 @@ struct CrossEntropyOptions {
 /// formula  loss = 1/N·Σ_n −Σ_c t[n, c]·log softmax(logits[n])[c], with the target
 ///          t[n, c] = (1 − ε)·[c = labels[n]] + ε/C, ε = label_smoothing
 /// logits   [N, C] f32, N and C at least 1
-/// labels   [N] i64, each 0..C-1. They are on the device, and looking at them would make it wait: another label makes
-///          the loss, and the gradient of its sample, NaN on every device
+/// labels   [N] i64, each 0..C-1. They are on the device, and looking at them would make it wait: another
+///          label makes the loss, and the gradient of its sample, NaN on every device
 /// options  label_smoothing, 0..1
 /// returns  scalar, at least 0
 /// keeps    logits, labels, and of each sample its maximum and 1/Σ exp (8 bytes, not the softmax):

@@ -33,18 +33,19 @@ inline void check_rows(const char* op, const char* operand, const Tensor& x) {
 
 }  // namespace selection_detail
 
-/// Weights with which each cell picks among positions: every row is shifted so that its least entry is 0, then divided
-/// by its sum. Neither softmax nor sigmoid, so entries can be exactly 0.
+/// Weights with which each cell picks among positions: every row is shifted so that its least entry is 0,
+/// then divided by its sum. Neither softmax nor sigmoid, so entries can be exactly 0.
 ///
 /// formula  p[i, j] = u[i, j]/Σ_k u[i, k], u[i, j] = w[i, j] − min_k w[i, k]
-/// w        [cells, n] f32, n at least 1. A row of equal weights (Σu ≤ 1e-12) gives p = 0 and no slope, so it stays
-///          dead: start from random values, such as U(0, 1). A row with NaN becomes NaN
+/// w        [cells, n] f32, n at least 1. A row of equal weights (Σu ≤ 1e-12) gives p = 0 and no slope, so it
+///          stays dead: start from random values, such as U(0, 1). A row with NaN becomes NaN
 /// returns  [cells, n] contiguous, 0..1; rows sum to 1, dead ones to 0
-/// keeps    p and 1/Σu of each row: du = (dp − Σ_k dp[k]·p[k])/Σu; dw = du, and the row's minimum, the first of equal
-///          ones, gets −Σ du besides
+/// keeps    p and 1/Σu of each row: du = (dp − Σ_k dp[k]·p[k])/Σu; dw = du, and the row's minimum, the first
+///          of equal ones, gets −Σ du besides
 /// throws   ShapeError, DTypeError
 /// order    deterministic, summed in double
-/// source   the selection layer of Deep Retina's convolutional form (Maheswaranathan et al. 2023, published code)
+/// source   the selection layer of Deep Retina's convolutional form (Maheswaranathan et al. 2023, published
+///          code)
 inline Var selection_weights(const Var& w) {
   constexpr const char* op = "selection_weights";
   selection_detail::check_rows(op, "w", w.value());
@@ -68,8 +69,9 @@ inline Var selection_weights(const Var& w) {
                 });
 }
 
-/// Semantic loss of "exactly one of n": minus the log of the chance that of independent events with chances p exactly
-/// one happens, summed over the cells. 0 for rows that have decided, −(n − 1)·log(1 − 1/n), near 1, for uniform ones.
+/// Semantic loss of "exactly one of n": minus the log of the chance that of independent events with chances p
+/// exactly one happens, summed over the cells. 0 for rows that have decided, −(n − 1)·log(1 − 1/n), near 1,
+/// for uniform ones.
 ///
 /// formula  loss = Σ_i −log S_i, S_i = Σ_j p[i, j]·Π_{k≠j} (1 − p[i, k])
 ///          = exp(Σ_k log(1 − p[i, k]))·R_i, R_i = Σ_j p[i, j]/(1 − p[i, j]), with p cut at 1 − 1e-6

@@ -38,8 +38,8 @@ inline Reduce rows_of(const char* op, const Tensor& x, int dim) {
 /// Softmax along one dimension: a row becomes shares that are positive and sum to 1.
 ///
 /// formula  y[c] = exp(x[c] − m)/Σ_k exp(x[k] − m), m = max_k x[k], for each row along dim
-/// x        [...] f32, any strides, rank at least 1; may be empty. −∞ gives the share 0; a row with NaN or +∞, or of
-///          nothing but −∞, becomes NaN
+/// x        [...] f32, any strides, rank at least 1; may be empty. −∞ gives the share 0; a row with NaN or
+///          +∞, or of nothing but −∞, becomes NaN
 /// dim      -rank..rank-1
 /// returns  shape of x, contiguous; a row sums to 1 within 4·u·√K for K elements
 /// keeps    y: dx = y·(dy − Σ_k dy[k]·y[k])

@@ -5,8 +5,8 @@
 #include "kernels/cpu/queue.h"
 #include "kernels/cpu/rows.h"
 
-/// A row is read from memory once in each direction, 4 bytes an element, and its gradient written, 4 more; the
-/// softmax itself is never stored.
+/// A row is read from memory once in each direction, 4 bytes an element, and its gradient written, 4 more;
+/// the softmax itself is never stored.
 namespace fovea {
 namespace {
 

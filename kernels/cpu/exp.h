@@ -3,15 +3,16 @@
 
 #include <cstdint>
 
-/// The exponential function in a form that vectorises in any loop. Internal linkage: each instruction set has its own
-/// copy, and all give equal bits.
+/// The exponential function in a form that vectorises in any loop. Internal linkage: each instruction set has
+/// its own copy, and all give equal bits.
 namespace fovea::cpu {
 namespace {
 
 /// e^x for x ≤ 0, relative error below 2e-7; 0 where e^x < 1.2e-38, the least normal number. NaN stays NaN.
 ///
-/// x = n·ln 2 + r with |r| ≤ ln 2/2, then Taylor's polynomial of degree 7, whose rest is below 6e-9. Adding 1.5·2^23
-/// rounds to an integer n and leaves it in the low bits; ln 2 is in two parts, of which n times the first is exact.
+/// x = n·ln 2 + r with |r| ≤ ln 2/2, then Taylor's polynomial of degree 7, whose rest is below 6e-9. Adding
+/// 1.5·2^23 rounds to an integer n and leaves it in the low bits; ln 2 is in two parts, of which n times the
+/// first is exact.
 [[maybe_unused]] inline float exp_of_negative(float x) {
   constexpr float kLeast = -87.3365f, kRound = 12582912.0f;
   const float cut = x < kLeast ? kLeast : x;

@@ -6,8 +6,8 @@
 
 #include "kernels/cpu/loops.h"
 
-/// Many tensors as one long row of elements, cut into equal parts: fifty biases cost no more than one matrix of their
-/// size. Internal linkage: each instruction set has its own copy.
+/// Many tensors as one long row of elements, cut into equal parts: fifty biases cost no more than one matrix
+/// of their size. Internal linkage: each instruction set has its own copy.
 namespace fovea::cpu {
 namespace {
 
@@ -20,8 +20,8 @@ std::int64_t elements_of(std::span<const Slot> slots) {
   return total;
 }
 
-/// Calls f(part, slot, begin, end) for the pieces of slots that make up each part, in order within a part. Parts are
-/// numbered 0..parts_of(elements_of(slots), kRowPart)-1.
+/// Calls f(part, slot, begin, end) for the pieces of slots that make up each part, in order within a part.
+/// Parts are numbered 0..parts_of(elements_of(slots), kRowPart)-1.
 template <class Slot, class F>
 void for_pieces(Queue& queue, std::span<const Slot> slots, const F& f) {
   const Slot* const first_slot = slots.data();

@@ -5,8 +5,9 @@
 #include "kernels/cpu/queue.h"
 #include "kernels/cpu/vec.h"
 
-/// Every element is read and written once: 28 bytes for Adam (value, gradient and two moments in; value and two
-/// moments out), 12 for plain SGD, 20 with momentum; RMSprop 20, and 8 more for each of momentum and centering.
+/// Every element is read and written once: 28 bytes for Adam (value, gradient and two moments in; value and
+/// two moments out), 12 for plain SGD, 20 with momentum; RMSprop 20, and 8 more for each of momentum and
+/// centering.
 namespace fovea::kernels {
 namespace {
 

@@ -22,8 +22,8 @@ void for_rows(Queue& queue, std::int64_t rows, std::int64_t width, F&& f) {
       grouped);
 }
 
-/// Σ term(i) for i < count, in double: sixteen sums side by side, so that additions need not wait for each other,
-/// then added in pairs.
+/// Σ term(i) for i < count, in double: sixteen sums side by side, so that additions need not wait for each
+/// other, then added in pairs.
 template <class Term>
 double sum_of(std::int64_t count, const Term& term) {
   constexpr int kChains = 16;

@@ -5,8 +5,8 @@
 #include "kernels/cpu/rows.h"
 #include "kernels/exactly_one.h"
 
-/// A few rows of some hundred positions: what counts is that sums are in double and a row is gone over at most three
-/// times. 8 bytes an element and direction, 12 for the gradient of the weights.
+/// A few rows of some hundred positions: what counts is that sums are in double and a row is gone over at
+/// most three times. 8 bytes an element and direction, 12 for the gradient of the weights.
 namespace fovea {
 namespace {
 

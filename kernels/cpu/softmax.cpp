@@ -5,9 +5,9 @@
 #include "kernels/cpu/queue.h"
 #include "kernels/cpu/rows.h"
 
-/// Rows that lie together are vectorised along the row, others across 256 neighbouring rows. Each pass over a row of
-/// some thousand elements finds it in the first cache, so x is read from memory once and y written once: 8 bytes an
-/// element, 12 for the gradient. About 25 operations an element, 16 of them for exp.
+/// Rows that lie together are vectorised along the row, others across 256 neighbouring rows. Each pass over a
+/// row of some thousand elements finds it in the first cache, so x is read from memory once and y written
+/// once: 8 bytes an element, 12 for the gradient. About 25 operations an element, 16 of them for exp.
 namespace fovea {
 namespace {
 

@@ -7,10 +7,10 @@
 #include "kernels/cuda/block.cuh"
 #include "kernels/cuda/tensor_table.cuh"
 
-/// One launch for many tensors (tensor_table.cuh), and for the norm a second that adds the blocks' sums. The norm
-/// moves 4 bytes an element, clipping 8, or nothing where the norm is small enough: 0.85 of the H100's 3.0 TB/s is
-/// expected from 10^7 elements on; fewer than 10^6 end within the launches. Squares are added in double: those of f32
-/// reach beyond its range.
+/// One launch for many tensors (tensor_table.cuh), and for the norm a second that adds the blocks' sums. The
+/// norm moves 4 bytes an element, clipping 8, or nothing where the norm is small enough: 0.85 of the H100's
+/// 3.0 TB/s is expected from 10^7 elements on; fewer than 10^6 end within the launches. Squares are added in
+/// double: those of f32 reach beyond its range.
 namespace fovea::kernels {
 namespace {
 

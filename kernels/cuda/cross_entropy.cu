@@ -3,10 +3,10 @@
 
 #include "kernels/cuda/softmax_parts.cuh"
 
-/// Forward: a row is read once, 4 bytes an element and an exponential, and leaves 16 bytes; a second, small launch adds
-/// the rows. Gradient: 8 bytes an element and an exponential; no softmax is stored. At 256 rows of 1000 classes
-/// (1 MB) both end within the time of their launches; from 10^7 logits on 0.8 of the H100's 3.0 TB/s is expected,
-/// somewhat less with smoothing, whose sum over the row is in double.
+/// Forward: a row is read once, 4 bytes an element and an exponential, and leaves 16 bytes; a second, small
+/// launch adds the rows. Gradient: 8 bytes an element and an exponential; no softmax is stored. At 256 rows
+/// of 1000 classes (1 MB) both end within the time of their launches; from 10^7 logits on 0.8 of the H100's
+/// 3.0 TB/s is expected, somewhat less with smoothing, whose sum over the row is in double.
 namespace fovea {
 namespace {
 

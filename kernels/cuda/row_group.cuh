@@ -15,8 +15,8 @@ constexpr int kRowBlock = 256;             // threads of a block
 constexpr std::int64_t kWarpRow = 1024;    // a longer row is a block's work
 constexpr int kRowWarps = kRowBlock / 32;  // and the scratch that a reduction wants
 
-/// The threads that share a row: kThreads is 32 or kRowBlock. All of them take the same turns, so that they meet in
-/// reduce().
+/// The threads that share a row: kThreads is 32 or kRowBlock. All of them take the same turns, so that they
+/// meet in reduce().
 template <int kThreads>
 struct RowGroup {
   static_assert(kThreads == 32 || kThreads == kRowBlock);

@@ -4,10 +4,10 @@
 #include "kernels/cuda/row_group.cuh"
 #include "kernels/exactly_one.h"
 
-/// A row for each recorded cell and a position for each place of a map: 5 rows of 289 are 6 kB, so the time is that
-/// of the launches whatever the kernels do. Hence the plain form, in double: 8 bytes an element and direction, 12
-/// for the gradient of the weights, rows read again from the first cache; half of the memory roof is expected where
-/// there are thousands of rows.
+/// A row for each recorded cell and a position for each place of a map: 5 rows of 289 are 6 kB, so the time
+/// is that of the launches whatever the kernels do. Hence the plain form, in double: 8 bytes an element and
+/// direction, 12 for the gradient of the weights, rows read again from the first cache; half of the memory
+/// roof is expected where there are thousands of rows.
 namespace fovea {
 namespace {
 

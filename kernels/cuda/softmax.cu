@@ -4,13 +4,14 @@
 #include "kernels/cuda/softmax_parts.cuh"
 #include "kernels/cuda/strided.cuh"
 
-/// Two passes over a row: maximum and sum together, then the results. The second finds what the first has read in a
-/// cache (a warp's row has at most 4 KiB), so memory sees 8 bytes an element, 12 for the gradient, beside two
-/// exponentials and some ten other operations. Predicted on an H100 (3.0 TB/s): 0.8 of the memory roof for rows of
-/// 128 to 16384 elements; less for shorter rows, which leave lanes idle, and for longer ones, whose second pass comes
-/// from the second cache.
+/// Two passes over a row: maximum and sum together, then the results. The second finds what the first has
+/// read in a cache (a warp's row has at most 4 KiB), so memory sees 8 bytes an element, 12 for the gradient,
+/// beside two exponentials and some ten other operations. Predicted on an H100 (3.0 TB/s): 0.8 of the memory
+/// roof for rows of 128 to 16384 elements; less for shorter rows, which leave lanes idle, and for longer
+/// ones, whose second pass comes from the second cache.
 ///
-/// Rows that do not lie together (inner > 1) are taken 32 side by side, by a block whose 8 warps divide their length.
+/// Rows that do not lie together (inner > 1) are taken 32 side by side, by a block whose 8 warps divide their
+/// length.
 namespace fovea {
 namespace {
 

@@ -5,12 +5,13 @@
 
 #include "kernels/cuda/row_group.cuh"
 
-/// The maximum of a row and its sum of exponentials in one pass: when a larger element comes, the sum so far is
-/// scaled down to it.
+/// The maximum of a row and its sum of exponentials in one pass: when a larger element comes, the sum so far
+/// is scaled down to it.
 /// source  Milakov and Gimelshein 2018, Online normalizer calculation for softmax
 namespace fovea::gpu {
 
-/// Identity {-FLT_MAX, 0}: unlike −∞ it may be subtracted from −∞. The sum is NaN if any element is NaN or +∞.
+/// Identity {-FLT_MAX, 0}: unlike −∞ it may be subtracted from −∞. The sum is NaN if any element is NaN or
+/// +∞.
 struct MaxSum {
   float max, sum;
   /// The elements of one pack: one scaling for all of them.

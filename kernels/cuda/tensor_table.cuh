@@ -6,9 +6,9 @@
 
 #include "kernels/cuda/access.cuh"
 
-/// One launch for many tensors: their addresses travel as a kernel argument, whose size is limited to 4 KB, so that
-/// nothing has to be copied to the device first and a captured graph holds them. A block works on `kBlock` elements
-/// of one tensor.
+/// One launch for many tensors: their addresses travel as a kernel argument, whose size is limited to 4 KB,
+/// so that nothing has to be copied to the device first and a captured graph holds them. A block works on
+/// `kBlock` elements of one tensor.
 namespace fovea::gpu {
 
 /// kOther  bytes of the kernel's other arguments

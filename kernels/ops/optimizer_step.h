@@ -22,7 +22,8 @@ struct OptimizerSlot {
 
 struct AdamOptions {
   float beta1 = 0.9f, beta2 = 0.999f, eps = 1e-8f;
-  /// AdamW: weight_decay leaves the gradient alone; instead value ← value·(1 − lr·weight_decay) before the step.
+  /// AdamW: weight_decay leaves the gradient alone; instead value ← value·(1 − lr·weight_decay) before the
+  /// step.
   bool decoupled = false;
 };
 
@@ -58,8 +59,8 @@ FOVEA_KERNEL(adam_step, std::span<const OptimizerSlot> slots, const AdamOptions&
 FOVEA_KERNEL(sgd_step, std::span<const OptimizerSlot> slots, const SgdOptions& options,
              const OptimizerClock* clock);
 
-/// v ← α·v + (1 - α)·g²; s = g/(√v + eps); value ← value - lr·s, or with momentum buffer ← momentum·buffer + s;
-/// value ← value - lr·buffer. Centered: a ← α·a + (1 - α)·g, and √max(v - a², 0) in the place of √v.
+/// v ← α·v + (1 - α)·g²; s = g/(√v + eps); value ← value - lr·s, or with momentum buffer ← momentum·buffer +
+/// s; value ← value - lr·buffer. Centered: a ← α·a + (1 - α)·g, and √max(v - a², 0) in the place of √v.
 FOVEA_KERNEL(rmsprop_step, std::span<const OptimizerSlot> slots, const RmspropOptions& options,
              const OptimizerClock* clock);
 

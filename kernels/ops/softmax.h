@@ -4,8 +4,8 @@
 #include "kernels/geometry.h"
 #include "kernels/queues.h"
 
-/// The rows x[outer, :, inner] of a Reduce, each by itself. m is the row's largest element, S = Σ exp(x − m). A row
-/// with NaN or +∞ becomes NaN, as does one that holds nothing but −∞. f32.
+/// The rows x[outer, :, inner] of a Reduce, each by itself. m is the row's largest element, S = Σ exp(x − m).
+/// A row with NaN or +∞ becomes NaN, as does one that holds nothing but −∞. f32.
 namespace fovea::kernels {
 
 /// y = exp(x − m)/S. On the host a quotient whose numerator is below 1.2e-38 is 0.

@@ -15,8 +15,8 @@ namespace fovea::nn {
 struct ParameterGroup {
   std::vector<NamedParameter> parameters;
   double lr_scale = 1.0;  ///< the group's learning rate is lr_scale times the optimizer's
-  /// Coupled, as in PyTorch's Adam: weight_decay·value is added to the gradient. Of adamw() decoupled: the value is
-  /// multiplied by 1 − lr·weight_decay instead.
+  /// Coupled, as in PyTorch's Adam: weight_decay·value is added to the gradient. Of adamw() decoupled: the
+  /// value is multiplied by 1 − lr·weight_decay instead.
   double weight_decay = 0.0;
 };
 

@@ -47,8 +47,8 @@ class MultiStep {
 };
 
 /// Up to `lr` in even parts, then down along half a cosine: lr·(t + 1)/warm_up for t < warm_up, then
-/// min_lr + (lr − min_lr)·(1 + cos(π·(t − warm_up)/(total − warm_up)))/2, from t = total on min_lr. t counts calls of
-/// step(), which may stand after each training step as well.
+/// min_lr + (lr − min_lr)·(1 + cos(π·(t − warm_up)/(total − warm_up)))/2, from t = total on min_lr. t counts
+/// calls of step(), which may stand after each training step as well.
 /// source  Loshchilov and Hutter 2017, SGDR (one cycle); warm-up: Goyal et al. 2017
 class WarmUpCosine {
  public:
@@ -65,8 +65,8 @@ class WarmUpCosine {
   std::int64_t warm_up_, total_, epoch_ = 0;
 };
 
-/// end_lr + (lr − end_lr)·(1 − t/total)^power, from t = total on end_lr; t as for WarmUpCosine. A straight line with
-/// power 1; TensorFlow calls it polynomial decay.
+/// end_lr + (lr − end_lr)·(1 − t/total)^power, from t = total on end_lr; t as for WarmUpCosine. A straight
+/// line with power 1; TensorFlow calls it polynomial decay.
 class Polynomial {
  public:
   /// throws ValueError if total < 1, power is not above 0, or lr or end_lr is negative

@@ -23,7 +23,8 @@ Config settings(const Bench& bench, std::initializer_list<const char*> more) {
   return config;
 }
 
-/// How far each parameter is moved by a step of sgd with a rate of 1 and no decay: minus its gradient, clipped.
+/// How far each parameter is moved by a step of sgd with a rate of 1 and no decay: minus its gradient,
+/// clipped.
 std::vector<double> moves(const Bench& bench, std::initializer_list<const char*> more) {
   Config config = settings(bench, more);
   for (const char* setting : {"optim.name=sgd", "optim.lr=1", "optim.weight_decay=0"})

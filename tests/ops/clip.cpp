@@ -14,8 +14,8 @@
 namespace fovea::test {
 namespace {
 
-// Empty, below a pack, around a pack, around a block of 4096 and a part of 8192; and more tensors than one launch
-// holds.
+// Empty, below a pack, around a pack, around a block of 4096 and a part of 8192; and more tensors than one
+// launch holds.
 std::vector<std::int64_t> sizes() {
   std::vector<std::int64_t> list{0, 1, 3, 4, 5, 4095, 20000, 0, 4097, 8193};
   for (std::int64_t i = 0; i < 210; ++i) list.push_back(1 + i % 7);

@@ -214,8 +214,8 @@ TEST_CASE("rmsprop_step") {
       INFO(group[0].description() << ", momentum " << options.momentum << ", centered " << options.centered);
       const Has has{options.momentum != 0.0f, true, options.centered};
       const State first = run(group[0], has, step);
-      // A step is at most lr·2/√3 long on the first turn and less later; centering takes a square off another, of
-      // which at least a quarter is left on the first turn, and little only by chance.
+      // A step is at most lr·2/√3 long on the first turn and less later; centering takes a square off
+      // another, of which at least a quarter is left on the first turn, and little only by chance.
       check_close(first.value, value, options.centered ? 4e-6 : 1e-6);
       if (has.moment1) check_close(first.moment1, buffer, options.centered ? 1e-4 : 1e-6);
       check_close(first.moment2, v, 1e-6);
