@@ -10,6 +10,8 @@
 
 #include "apps/version.h"
 #include "nn/optim/adam.h"
+#include "nn/optim/clip.h"
+#include "nn/optim/rmsprop.h"
 #include "nn/optim/sgd.h"
 
 namespace fovea::apps {
@@ -50,9 +52,18 @@ nn::Optimizer make_optimizer(const Config& config, const nn::Module& module) {
   if (nn::ParameterGroup rest = nn::parameters_of(module, others); !rest.parameters.empty())
     groups.push_back(std::move(rest));
   const double lr = config.real("optim.lr");
-  if (config.text("optim.name") == "sgd")
-    return nn::sgd(std::move(groups), lr, {.momentum = static_cast<float>(config.real("optim.momentum"))});
-  return nn::adam(std::move(groups), lr);
+  const std::string& name = config.text("optim.name");
+  const auto momentum = static_cast<float>(config.real("optim.momentum"));
+  if (name == "nesterov" && momentum == 0.0f)
+    throw UsageError("optim.name = nesterov needs optim.momentum above 0, as 0.9");
+  if (name == "sgd" || name == "nesterov")
+    return nn::sgd(std::move(groups), lr, {.momentum = momentum, .nesterov = name == "nesterov"});
+  if (name == "rmsprop")
+    return nn::rmsprop(std::move(groups), lr,
+                       {.alpha = static_cast<float>(config.real("optim.alpha")),
+                        .momentum = momentum,
+                        .centered = config.flag("optim.centered")});
+  return name == "adamw" ? nn::adamw(std::move(groups), lr) : nn::adam(std::move(groups), lr);
 }
 
 RunState::RunState(const Config& config, Task& task)
@@ -70,6 +81,12 @@ double RunState::lr() const {
                             config_.real("optim.schedule_factor"));
   schedule.load_state({{"epoch", static_cast<double>(step)}});
   return schedule.lr();
+}
+
+void RunState::clip_gradients() {
+  const double norm = config_.real("optim.clip_norm"), value = config_.real("optim.clip_value");
+  if (value > 0) nn::clip_gradients_by_value(task_.model().named_parameters(), value);
+  if (norm > 0) nn::clip_gradients_by_norm(task_.model().named_parameters(), norm);
 }
 
 bool RunState::take_score(double score) {

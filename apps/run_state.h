@@ -26,6 +26,9 @@ class RunState {
 
   /// The step size of the next step.
   double lr() const;
+  /// Clips the gradients of the model as optim.clip_value and optim.clip_norm say, before the optimizer's
+  /// step.
+  void clip_gradients();
   /// Takes in the score of an evaluation at this step; true if these weights are the best so far.
   bool take_score(double score);
   /// The weights with the best score are gone: the next ones that are scored are the best.

@@ -30,6 +30,7 @@ Tensor compute_gradients(const Config& config, Task& task, const RunState& run, 
 }
 
 void apply_gradients(RunState& run) {
+  run.clip_gradients();
   run.optimizer.set_lr(run.lr());
   run.optimizer.step();
   run.optimizer.zero_grad();

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "autograd/ops/cross_entropy.h"
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/loss.h"
 #include "autograd/ops/reduce.h"
@@ -14,6 +15,10 @@ Var PoissonLoss::operator()(const Var& rate, const Tensor& target) const {
 }
 
 Var MseLoss::operator()(const Var& x, const Tensor& target) const { return mse_loss(x, target); }
+
+Var CrossEntropyLoss::operator()(const Var& logits, const Tensor& labels) const {
+  return cross_entropy(logits, labels, {.label_smoothing = label_smoothing});
+}
 
 Var activity_l1(const Var& x, float coefficient, ActivityNorm norm) {
   const Var size = abs(x);

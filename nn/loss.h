@@ -21,6 +21,16 @@ struct MseLoss {
   Var operator()(const Var& x, const Tensor& target) const;
 };
 
+/// Mean over the batch of the cross-entropy of softmax(logits) with class labels.
+///
+/// logits  [B, C]; labels [B] i64, each 0..C-1: another one makes the loss NaN
+/// label_smoothing  share of the target that is spread evenly over all classes, 0..1
+/// throws  ShapeError, DTypeError, ValueError (label_smoothing)
+struct CrossEntropyLoss {
+  float label_smoothing = 0.0f;
+  Var operator()(const Var& logits, const Tensor& labels) const;
+};
+
 /// How an activity penalty joins many activities into one number.
 enum class ActivityNorm {
   mean,  ///< mean|x|: does not depend on the batch size

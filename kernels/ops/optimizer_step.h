@@ -13,18 +13,30 @@ namespace fovea {
 struct OptimizerSlot {
   float* value = nullptr;
   const float* grad = nullptr;
-  float* moment1 = nullptr;  ///< Adam: mean of gradients; SGD: momentum buffer
-  float* moment2 = nullptr;  ///< Adam: mean of squares
+  float* moment1 = nullptr;  ///< Adam: mean of gradients; SGD and RMSprop: momentum buffer
+  float* moment2 = nullptr;  ///< Adam and RMSprop: mean of squares
+  float* moment3 = nullptr;  ///< centered RMSprop: mean of gradients
   std::int64_t count = 0;
   float weight_decay = 0.0f;  ///< coupled: grad + weight_decay·value takes the place of grad
 };
 
 struct AdamOptions {
   float beta1 = 0.9f, beta2 = 0.999f, eps = 1e-8f;
+  /// AdamW: weight_decay leaves the gradient alone; instead value ← value·(1 − lr·weight_decay) before the
+  /// step.
+  bool decoupled = false;
 };
 
 struct SgdOptions {
   float momentum = 0.0f;
+  bool nesterov = false;  ///< g + momentum·buffer is stepped along, where the buffer has been updated
+};
+
+struct RmspropOptions {
+  float alpha = 0.99f;  ///< share of the mean of squares that stays
+  float eps = 1e-8f;
+  float momentum = 0.0f;
+  bool centered = false;  ///< the mean gradient's square is taken off the mean of squares
 };
 
 /// What changes from step to step, in device memory, so that a captured step reads fresh values.
@@ -45,6 +57,11 @@ FOVEA_KERNEL(adam_step, std::span<const OptimizerSlot> slots, const AdamOptions&
 
 /// buffer ← momentum·buffer + g; value ← value - lr·buffer. With momentum 0 no buffer is touched.
 FOVEA_KERNEL(sgd_step, std::span<const OptimizerSlot> slots, const SgdOptions& options,
+             const OptimizerClock* clock);
+
+/// v ← α·v + (1 - α)·g²; s = g/(√v + eps); value ← value - lr·s, or with momentum buffer ← momentum·buffer +
+/// s; value ← value - lr·buffer. Centered: a ← α·a + (1 - α)·g, and √max(v - a², 0) in the place of √v.
+FOVEA_KERNEL(rmsprop_step, std::span<const OptimizerSlot> slots, const RmspropOptions& options,
              const OptimizerClock* clock);
 
 }  // namespace fovea::kernels

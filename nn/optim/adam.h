@@ -12,6 +12,11 @@ namespace fovea::nn {
 /// source  Kingma and Ba 2015
 Optimizer adam(std::vector<ParameterGroup> groups, double lr = 1e-3, AdamOptions options = {});
 
+/// Adam with decoupled weight decay: value ← value·(1 − lr·weight_decay), then Adam's step by the gradient
+/// alone.
+/// source  Loshchilov and Hutter 2019, Decoupled weight decay regularization; lr times decay as in PyTorch
+Optimizer adamw(std::vector<ParameterGroup> groups, double lr = 1e-3, AdamOptions options = {});
+
 /// What the kernel reads at step t: bias corrections in double, rounded once.
 OptimizerClock adam_clock(const AdamOptions& options, double lr, std::int64_t t);
 

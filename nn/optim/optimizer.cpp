@@ -11,17 +11,20 @@
 namespace fovea::nn {
 namespace {
 
-bool has_moment1(const Optimizer::Method& method) {
-  const auto* sgd = std::get_if<SgdOptions>(&method);
-  return sgd == nullptr || sgd->momentum != 0.0f;
-}
-
-bool has_moment2(const Optimizer::Method& method) { return std::holds_alternative<AdamOptions>(method); }
+/// Which moments a method keeps of each parameter.
+struct Moments {
+  bool first, second, third;
+  explicit Moments(const AdamOptions&) : first(true), second(true), third(false) {}
+  explicit Moments(const SgdOptions& sgd) : first(sgd.momentum != 0.0f), second(false), third(false) {}
+  explicit Moments(const RmspropOptions& rmsprop)
+      : first(rmsprop.momentum != 0.0f), second(true), third(rmsprop.centered) {}
+};
 
 }  // namespace
 
 Optimizer::Optimizer(Method method, std::vector<ParameterGroup> groups, double lr) : method_(method) {
   set_lr(lr);
+  const Moments has = std::visit([](const auto& options) { return Moments(options); }, method_);
   std::set<std::string> names;
   for (const ParameterGroup& group : groups) {
     if (!(group.lr_scale >= 0.0) || !(group.weight_decay >= 0.0))
@@ -33,9 +36,10 @@ Optimizer::Optimizer(Method method, std::vector<ParameterGroup> groups, double l
       if (!names.insert(named.name).second)
         reject<ValueError>(name(), "the parameter '{}' is in the groups twice", named.name);
       const Tensor& value = named.parameter->value;
-      Entry entry{named, {}, {}};
-      if (has_moment1(method_)) entry.moment1 = Tensor::zeros_like(value, "moments");
-      if (has_moment2(method_)) entry.moment2 = Tensor::zeros_like(value, "moments");
+      Entry entry{named, {}, {}, {}};
+      if (has.first) entry.moment1 = Tensor::zeros_like(value, "moments");
+      if (has.second) entry.moment2 = Tensor::zeros_like(value, "moments");
+      if (has.third) entry.moment3 = Tensor::zeros_like(value, "moments");
       made.entries.push_back(std::move(entry));
     }
     if (made.entries.empty()) continue;
@@ -45,7 +49,14 @@ Optimizer::Optimizer(Method method, std::vector<ParameterGroup> groups, double l
   if (groups_.empty()) reject<ValueError>(name(), "there is no trainable parameter to step");
 }
 
-const char* Optimizer::name() const { return std::holds_alternative<AdamOptions>(method_) ? "adam" : "sgd"; }
+const char* Optimizer::name() const {
+  struct Name {
+    const char* operator()(const AdamOptions& adam) const { return adam.decoupled ? "adamw" : "adam"; }
+    const char* operator()(const SgdOptions&) const { return "sgd"; }
+    const char* operator()(const RmspropOptions&) const { return "rmsprop"; }
+  };
+  return std::visit(Name{}, method_);
+}
 
 void Optimizer::check_lr(double lr) const {
   if (!(lr >= 0.0) || !std::isfinite(lr))
@@ -98,6 +109,7 @@ Optimizer::Slots Optimizer::slots() const {
                           .grad = parameter.grad.data(),
                           .moment1 = entry.moment1.defined() ? entry.moment1.data() : nullptr,
                           .moment2 = entry.moment2.defined() ? entry.moment2.data() : nullptr,
+                          .moment3 = entry.moment3.defined() ? entry.moment3.data() : nullptr,
                           .count = parameter.value.numel(),
                           .weight_decay = static_cast<float>(group.weight_decay)});
     }
@@ -113,8 +125,10 @@ void Optimizer::apply(const Slots& slots) {
     on(clock_tensor.queue(), [&](auto& q) {
       if (const auto* adam = std::get_if<AdamOptions>(&method_))
         kernels::adam_step(q, slots[k], *adam, clock);
+      else if (const auto* sgd = std::get_if<SgdOptions>(&method_))
+        kernels::sgd_step(q, slots[k], *sgd, clock);
       else
-        kernels::sgd_step(q, slots[k], std::get<SgdOptions>(method_), clock);
+        kernels::rmsprop_step(q, slots[k], std::get<RmspropOptions>(method_), clock);
     });
   }
 }
@@ -133,6 +147,7 @@ State Optimizer::state() const {
     for (const Entry& entry : group.entries) {
       if (entry.moment1.defined()) state.emplace("moment1/" + entry.named.name, entry.moment1);
       if (entry.moment2.defined()) state.emplace("moment2/" + entry.named.name, entry.moment2);
+      if (entry.moment3.defined()) state.emplace("moment3/" + entry.named.name, entry.moment3);
     }
   return state;
 }

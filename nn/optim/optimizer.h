@@ -14,18 +14,20 @@ namespace fovea::nn {
 /// Parameters that are stepped alike.
 struct ParameterGroup {
   std::vector<NamedParameter> parameters;
-  double lr_scale = 1.0;      ///< the group's learning rate is lr_scale times the optimizer's
-  double weight_decay = 0.0;  ///< coupled, as in PyTorch's Adam: weight_decay·value is added to the gradient
+  double lr_scale = 1.0;  ///< the group's learning rate is lr_scale times the optimizer's
+  /// Coupled, as in PyTorch's Adam: weight_decay·value is added to the gradient. Of adamw() decoupled: the
+  /// value is multiplied by 1 − lr·weight_decay instead.
+  double weight_decay = 0.0;
 };
 
-/// Changes parameters by their gradients. Made by adam() and sgd().
+/// Changes parameters by their gradients. Made by adam(), adamw(), sgd() and rmsprop().
 ///
 /// A step reads learning rate and bias correction from device memory and nothing from the device, so that its
 /// device part can be captured in a CUDA graph and replayed. Parameters that are not trainable are left out;
 /// one without a gradient at a step is not changed by it.
 class Optimizer {
  public:
-  using Method = std::variant<AdamOptions, SgdOptions>;
+  using Method = std::variant<AdamOptions, SgdOptions, RmspropOptions>;
 
   /// throws ValueError if no parameter is trainable, one is named twice, or a number is out of range
   Optimizer(Method method, std::vector<ParameterGroup> groups, double lr);
@@ -47,9 +49,11 @@ class Optimizer {
   void set_lr(double lr);
   /// Steps taken so far.
   std::int64_t steps() const { return steps_; }
+  /// "adam", "adamw", "sgd", "rmsprop"
   const char* name() const;
 
-  /// "steps" (i64), "lr" (f64) and per parameter "moment1/<name>", "moment2/<name>" as the method has them.
+  /// "steps" (i64), "lr" (f64) and per parameter "moment1/<name>" to "moment3/<name>" as the method has them
+  /// (OptimizerSlot says which is what).
   /// The moments are shared, not copied.
   State state() const;
   /// Continues where `state` was taken, bit for bit; all or nothing. throws as Module::load_state
@@ -58,7 +62,7 @@ class Optimizer {
  private:
   struct Entry {
     NamedParameter named;
-    Tensor moment1, moment2;  // undefined if the method has none
+    Tensor moment1, moment2, moment3;  // undefined if the method has none
   };
   struct Group {
     std::vector<Entry> entries;

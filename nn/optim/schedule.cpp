@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "tensor/errors.h"
 
@@ -58,6 +59,48 @@ ScheduleState MultiStep::state() const { return {{"epoch", static_cast<double>(e
 
 void MultiStep::load_state(const ScheduleState& state) {
   epoch_ = static_cast<std::int64_t>(number("multi_step", state, "epoch"));
+}
+
+WarmUpCosine::WarmUpCosine(double lr, std::int64_t warm_up, std::int64_t total, double min_lr)
+    : peak_(lr), min_(min_lr), warm_up_(warm_up), total_(total) {
+  if (!(lr >= 0.0) || !(min_lr >= 0.0))
+    reject<ValueError>("warm_up_cosine", "lr and min_lr must be at least 0, got {} and {}", lr, min_lr);
+  if (warm_up < 0 || total <= warm_up)
+    reject<ValueError>("warm_up_cosine", "needs 0 ≤ warm_up < total, got {} and {}", warm_up, total);
+}
+
+double WarmUpCosine::lr() const {
+  if (epoch_ < warm_up_) return peak_ * static_cast<double>(epoch_ + 1) / static_cast<double>(warm_up_);
+  if (epoch_ >= total_) return min_;
+  const double done = static_cast<double>(epoch_ - warm_up_) / static_cast<double>(total_ - warm_up_);
+  return min_ + (peak_ - min_) * 0.5 * (1.0 + std::cos(std::numbers::pi * done));
+}
+
+ScheduleState WarmUpCosine::state() const { return {{"epoch", static_cast<double>(epoch_)}}; }
+
+void WarmUpCosine::load_state(const ScheduleState& state) {
+  epoch_ = static_cast<std::int64_t>(number("warm_up_cosine", state, "epoch"));
+}
+
+Polynomial::Polynomial(double lr, double end_lr, std::int64_t total, double power)
+    : start_(lr), end_(end_lr), power_(power), total_(total) {
+  if (!(lr >= 0.0) || !(end_lr >= 0.0))
+    reject<ValueError>("polynomial", "lr and end_lr must be at least 0, got {} and {}", lr, end_lr);
+  if (total < 1 || !(power > 0.0))
+    reject<ValueError>("polynomial", "needs total of at least 1 and power above 0, got {} and {}", total,
+                       power);
+}
+
+double Polynomial::lr() const {
+  if (epoch_ >= total_) return end_;
+  const double left = 1.0 - static_cast<double>(epoch_) / static_cast<double>(total_);
+  return end_ + (start_ - end_) * std::pow(left, power_);
+}
+
+ScheduleState Polynomial::state() const { return {{"epoch", static_cast<double>(epoch_)}}; }
+
+void Polynomial::load_state(const ScheduleState& state) {
+  epoch_ = static_cast<std::int64_t>(number("polynomial", state, "epoch"));
 }
 
 Plateau::Plateau(double lr, PlateauOptions options) : options_(options), lr_(lr) {

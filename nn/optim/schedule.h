@@ -46,6 +46,42 @@ class MultiStep {
   std::int64_t epoch_ = 0;
 };
 
+/// Up to `lr` in even parts, then down along half a cosine: lr·(t + 1)/warm_up for t < warm_up, then
+/// min_lr + (lr − min_lr)·(1 + cos(π·(t − warm_up)/(total − warm_up)))/2, from t = total on min_lr. t counts
+/// calls of step(), which may stand after each training step as well.
+/// source  Loshchilov and Hutter 2017, SGDR (one cycle); warm-up: Goyal et al. 2017
+class WarmUpCosine {
+ public:
+  /// throws ValueError if warm_up is negative, total is not more than that, or lr or min_lr is negative
+  WarmUpCosine(double lr, std::int64_t warm_up, std::int64_t total, double min_lr = 0.0);
+  void step() { ++epoch_; }
+  double lr() const;
+  /// epoch
+  ScheduleState state() const;
+  void load_state(const ScheduleState& state);
+
+ private:
+  double peak_, min_;
+  std::int64_t warm_up_, total_, epoch_ = 0;
+};
+
+/// end_lr + (lr − end_lr)·(1 − t/total)^power, from t = total on end_lr; t as for WarmUpCosine. A straight
+/// line with power 1; TensorFlow calls it polynomial decay.
+class Polynomial {
+ public:
+  /// throws ValueError if total < 1, power is not above 0, or lr or end_lr is negative
+  Polynomial(double lr, double end_lr, std::int64_t total, double power = 1.0);
+  void step() { ++epoch_; }
+  double lr() const;
+  /// epoch
+  ScheduleState state() const;
+  void load_state(const ScheduleState& state);
+
+ private:
+  double start_, end_, power_;
+  std::int64_t total_, epoch_ = 0;
+};
+
 enum class PlateauMode { min, max };
 
 struct PlateauOptions {

@@ -112,7 +112,8 @@ TEST_CASE("what is wrong with a setting is said in one line") {
   CHECK(error_of([](Config& c) { c.set_text("optim.lr=nan", "--set"); }) ==
         "--set: optim.lr = nan: expected a number from 0 to 1000");
   CHECK(error_of([](Config& c) { c.set_text("optim.name=adma", "--set"); }) ==
-        "--set: optim.name = \"adma\": expected one of adam, sgd; did you mean 'adam'?");
+        "--set: optim.name = \"adma\": expected one of adam, adamw, sgd, nesterov, rmsprop; did you mean "
+        "'adam'?");
   CHECK(error_of([](Config& c) { c.set_text("model.bias=yes", "--set"); }) ==
         "--set: model.bias = yes: expected true or false");
   CHECK(error_of([](Config& c) { c.set_text("model.channels=8,x", "--set"); }) ==
@@ -158,7 +159,7 @@ TEST_CASE("a configuration file is read from disk") {
 TEST_CASE("keys describe themselves") {
   const std::string text = describe_keys(shared_keys());
   CHECK(text.find("train.batch = 64") != std::string::npos);
-  CHECK(text.find("(one of adam, sgd)") != std::string::npos);
+  CHECK(text.find("(one of adam, adamw, sgd, nesterov, rmsprop)") != std::string::npos);
   for (const Key& key : shared_keys()) CHECK_MESSAGE(!key.doc.empty(), key.name);
   CHECK(Config(keys()).listing().front() == std::pair<std::string, std::string>("train.batch", "64"));
 }

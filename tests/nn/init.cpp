@@ -46,6 +46,19 @@ TEST_CASE("fans count the kernel") {
         "init: fan-in and fan-out need a weight [out, in, …], got shape [5]");
 }
 
+TEST_CASE("fans of a weight in groups: what an input reaches stays in its group") {
+  CHECK(nn::init::fans({12, 4, 3, 3}, 2).in == 36);  // 8 channels in two groups of 4
+  CHECK(nn::init::fans({12, 4, 3, 3}, 2).out == 54);
+  CHECK(nn::init::fans({16, 1, 3, 3}, 16).in == 9);  // depthwise
+  CHECK(nn::init::fans({16, 1, 3, 3}, 16).out == 9);
+  CHECK(message([] {
+          nn::init::fans({5, 1, 3, 3}, 2);
+        }) == "init: 5 outputs of weight [5, 1, 3, 3] cannot be divided into 2 groups");
+  CHECK(message([] {
+          nn::init::fans({5, 1, 3, 3}, 0);
+        }) == "init: 5 outputs of weight [5, 1, 3, 3] cannot be divided into 0 groups");
+}
+
 TEST_CASE("the rules have the moments they promise") {
   const Shape shape{80, 10, 5, 5};  // 20 000 values; in 250, out 2000
   // Standard errors at n = 20 000: mean sd/√n = 0.007·sd, sd 0.005·sd. Bounds at five of them.
@@ -64,8 +77,69 @@ TEST_CASE("the rules have the moments they promise") {
   both(nn::init::xavier_normal(2.0f), 2 * std::sqrt(2.0 / 2250), normal);
   both(nn::init::kaiming_uniform(), std::sqrt(2.0 / 250), uniform);
   both(nn::init::kaiming_normal(), std::sqrt(2.0 / 250), normal);
+  using nn::init::Distribution, nn::init::Fan;
+  both(nn::init::kaiming_normal(1.5f, Fan::out), 1.5 / std::sqrt(2000.0), normal);
+  both(nn::init::kaiming_normal(1.5f, Fan::out, 4), 1.5 / std::sqrt(500.0), normal);
+  const double cut = 2 / 0.87962566;  // of the standard deviation that is left
+  both(nn::init::truncated_normal(0.05f), 0.05 * 0.87962566, cut);
+  both(nn::init::variance_scaling(), std::sqrt(1.0 / 250), cut);
+  both(nn::init::variance_scaling(0.5f, Fan::average), std::sqrt(0.5 / 1125), cut);
+  both(nn::init::variance_scaling(2.0f, Fan::out, Distribution::normal), std::sqrt(2.0 / 2000), normal);
+  both(nn::init::variance_scaling(2.0f, Fan::in, Distribution::uniform), std::sqrt(2.0 / 250), uniform);
+  both(nn::init::variance_scaling(1.0f, Fan::out, Distribution::truncated_normal, 8), std::sqrt(1.0 / 250),
+       cut);
+  CHECK(message([] { nn::init::variance_scaling(0.0f); }) ==
+        "variance_scaling: scale is 0, expected more than 0");
   CHECK(moments(nn::init::fan_in_uniform(0), {7}).largest == 0.0);  // a bias that nothing enters
   both(nn::init::fan_in_uniform(250), 1 / std::sqrt(250.0) / uniform, uniform);
+}
+
+TEST_CASE("a truncated normal is the normal where that is within, and equal on every device") {
+  const philox::Key key{4, philox::stream_id("cut"), 0, nullptr};
+  Floats all[2];
+  for (const Device& device : {Device::cpu(), Device::simt()}) {
+    const Tensor x = Tensor::empty({1000}, DType::f32, device);
+    nn::init::truncated_normal(0.5f)(x, key);
+    all[device.kind() == DeviceKind::simt ? 1 : 0] = x.to_vector<float>();
+  }
+  CHECK(all[0] == all[1]);
+  std::size_t redrawn = 0;
+  for (std::size_t i = 0; i < all[0].size(); ++i) {
+    const float normal = philox::normal_at(key, i);
+    if (std::abs(normal) <= 2.0f)
+      CHECK(all[0][i] == 0.5f * normal);
+    else
+      ++redrawn;
+    CHECK(std::abs(all[0][i]) <= 1.0f);
+  }
+  CHECK(redrawn > 20);  // 45.5 are expected, with a standard deviation of 6.6
+  CHECK(redrawn < 80);
+}
+
+TEST_CASE("a Gaussian bump is highest in the middle and falls off with its width") {
+  const philox::Key key{4, philox::stream_id("bump"), 0, nullptr};
+  const Tensor odd = Tensor::empty({2, 3, 5, 5}, DType::f32, Device::cpu());
+  nn::init::gaussian_bump(0.5f, 2.0f, 0.0f)(odd, key);
+  const Floats values = odd.to_vector<float>();
+  for (std::size_t kernel = 0; kernel < 6; ++kernel) {
+    CHECK(values[kernel * 25 + 12] == 0.5f);
+    for (const std::size_t side : {10u, 14u, 2u, 22u})
+      CHECK(values[kernel * 25 + side] == doctest::Approx(0.5 * std::exp(-0.5)));
+    CHECK(values[kernel * 25] == doctest::Approx(0.5 * std::exp(-1.0)));
+  }
+  const Tensor noisy = Tensor::empty({1, 1, 2, 4}, DType::f32, Device::cpu());
+  nn::init::gaussian_bump(1.0f, 1.0f, 0.25f)(noisy, key);
+  for (std::size_t i = 0; i < 8; ++i) {
+    const double across = static_cast<double>(i % 4) - 1.5;
+    CHECK(noisy.to_vector<float>()[i] ==
+          doctest::Approx(std::exp(-0.5 * (0.25 + across * across)) +
+                          0.25 * static_cast<double>(philox::normal_at(key, i))));
+  }
+  CHECK(message([] { nn::init::gaussian_bump(1.0f, 0.0f, 0.0f); }) ==
+        "gaussian_bump: sd_px is 0, expected more than 0");
+  CHECK(message([&] {
+          nn::init::gaussian_bump(1.0f, 1.0f, 0.0f)(Tensor::zeros({3, 2}, DType::f32, Device::cpu()), key);
+        }) == "gaussian_bump: needs a weight [out, in, R, S], got shape [3, 2]");
 }
 
 TEST_CASE("values depend on seed and name, not on the order of construction or the device") {

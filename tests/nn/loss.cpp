@@ -9,6 +9,7 @@
 #include "nn/activation.h"
 #include "nn/init.h"
 #include "nn/linear.h"
+#include "nn/optim/sgd.h"
 #include "nn/sequential.h"
 #include "tests/nn/expect.h"
 
@@ -71,4 +72,35 @@ TEST_CASE("a loss is finite or it is not") {
   CHECK_FALSE(nn::is_finite(scalar(-std::numeric_limits<double>::infinity())));
   CHECK(message([&] { nn::is_finite(Tensor::zeros({2}, DType::f32, device)); }) ==
         "item: needs a tensor of one element, got shape [2]");
+}
+
+TEST_CASE("the cross-entropy loss is the op's, with its label smoothing") {
+  const Device device = Device::cpu();
+  const Tensor logits = floats({0, 0, 1e4f, 0}, {2, 2}, device);
+  const Tensor labels = Tensor::from(std::vector<std::int64_t>{1, 0}, {2}, device);
+  CHECK(nn::CrossEntropyLoss{}(logits, labels).value().item() == doctest::Approx(std::log(2.0) / 2));
+  CHECK(nn::CrossEntropyLoss{.label_smoothing = 0.5f}(logits, labels).value().item() ==
+        doctest::Approx((std::log(2.0) + 2500) / 2));
+}
+
+TEST_CASE("a linear layer learns classes by the cross-entropy loss") {
+  const Device device = Device::cpu();
+  nn::Linear layer(2, 3, device);
+  nn::initialize(layer, 3);
+  // Three directions, one class each.
+  const Tensor x = floats({2, 0, 1.5f, 0.5f, -1, 2, -1, 1.5f, -1, -2, -0.5f, -1.5f}, {6, 2}, device);
+  const Tensor labels = Tensor::from(std::vector<std::int64_t>{0, 0, 1, 1, 2, 2}, {6}, device);
+  nn::Optimizer sgd = nn::sgd({nn::all_parameters(layer)}, 0.5);
+  double first = 0, last = 0;
+  for (int step = 0; step < 60; ++step) {
+    sgd.zero_grad();
+    Tape tape;
+    const Var loss = nn::CrossEntropyLoss{}(layer(tape.input(x)), labels);
+    last = loss.value().item();
+    if (step == 0) first = last;
+    tape.backward(loss);
+    sgd.step();
+  }
+  CHECK(first > 0.5);
+  CHECK(last < 0.05);
 }

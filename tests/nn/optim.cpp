@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <string>
 
 #include "autograd/ops/elementwise.h"
 #include "nn/activation.h"
@@ -11,6 +12,7 @@
 #include "nn/loss.h"
 #include "nn/noise.h"
 #include "nn/optim/adam.h"
+#include "nn/optim/rmsprop.h"
 #include "nn/optim/sgd.h"
 #include "nn/sequential.h"
 #include "tests/nn/expect.h"
@@ -104,6 +106,52 @@ TEST_CASE("adam by hand: the first step is lr in the direction of the slope, the
   }
 }
 
+TEST_CASE("nesterov by hand: the step looks one momentum ahead") {
+  for (const Device& device : {Device::cpu(), Device::simt()}) {
+    Point point({0}, device);
+    nn::Optimizer sgd = nn::sgd({nn::all_parameters(point)}, 1.0, {.momentum = 0.5f, .nesterov = true});
+    point.set_gradient({1});
+    Floats path;
+    for (int i = 0; i < 3; ++i) {
+      sgd.step();
+      path.push_back(point.at()[0]);
+    }
+    CHECK(path == Floats{-1.5, -3.25, -5.125});  // the buffer goes 1, 1.5, 1.75; a step is 1 + buffer/2
+  }
+}
+
+TEST_CASE("adamw by hand: the decay leaves the moments alone") {
+  for (const Device& device : {Device::cpu(), Device::simt()}) {
+    Point point({8, 8}, device);
+    nn::Optimizer adamw = nn::adamw({nn::all_parameters(point, 0.5)}, 0.25);
+    point.set_gradient({3, 0});
+    adamw.step();
+    CHECK(point.at()[0] == doctest::Approx(8 * (1 - 0.125) - 0.25));  // the first step is lr
+    CHECK(point.at()[1] == 7.0f);
+    CHECK(adamw.state().at("moment1/at").to_vector<float>()[1] == 0.0f);
+    CHECK(std::string(adamw.name()) == "adamw");
+  }
+}
+
+TEST_CASE("rmsprop by hand: plain, with momentum, centered") {
+  for (const Device& device : {Device::cpu(), Device::simt()}) {
+    const auto after = [&](RmspropOptions options, int steps) {
+      options.eps = 1.0f;
+      options.alpha = 0.75f;
+      Point point({0}, device);
+      nn::Optimizer rmsprop = nn::rmsprop({nn::all_parameters(point)}, 1.0, options);
+      point.set_gradient({2});
+      for (int i = 0; i < steps; ++i) rmsprop.step();
+      return point.at()[0];
+    };
+    const double second = 2 / (std::sqrt(0.75 + 1) + 1);  // v goes 1, 1.75
+    CHECK(after({}, 1) == -1.0f);
+    CHECK(after({}, 2) == doctest::Approx(-1 - second));
+    CHECK(after({.momentum = 0.5f}, 2) == doctest::Approx(-1 - (0.5 + second)));
+    CHECK(after({.centered = true}, 1) == doctest::Approx(-2 / (std::sqrt(0.75) + 1)));  // the mean is 0.5
+  }
+}
+
 TEST_CASE("adam and sgd reach the bottom of a quadratic bowl") {
   const Device device = Device::cpu();
   const Floats goal{1, -2, 0.5};
@@ -118,6 +166,10 @@ TEST_CASE("adam and sgd reach the bottom of a quadratic bowl") {
   reaches([](Point& p) { return nn::adam({nn::all_parameters(p)}, 0.1); });
   reaches([](Point& p) { return nn::sgd({nn::all_parameters(p)}, 0.1); });
   reaches([](Point& p) { return nn::sgd({nn::all_parameters(p)}, 0.05, {.momentum = 0.8f}); });
+  reaches([](Point& p) { return nn::adamw({nn::all_parameters(p)}, 0.1); });
+  reaches(
+      [](Point& p) { return nn::sgd({nn::all_parameters(p)}, 0.05, {.momentum = 0.8f, .nesterov = true}); });
+  reaches([](Point& p) { return nn::rmsprop({nn::all_parameters(p)}, 0.1, {.eps = 1.0f}); });
 }
 
 TEST_CASE("an optimizer continues bit for bit from its state") {
@@ -147,6 +199,27 @@ TEST_CASE("an optimizer continues bit for bit from its state") {
   CHECK(resumed.at() == whole.at());
   saved.erase("lr");
   CHECK(message([&] { c.load_state(saved); }) == "adam: 'lr' [] is missing");
+}
+
+TEST_CASE("rmsprop continues bit for bit from its state, of three moments") {
+  const Device device = Device::cpu();
+  const Floats goal{1, -2, 0.5};
+  const auto make = [](Point& p) {
+    return nn::rmsprop({nn::all_parameters(p)}, 0.05, {.momentum = 0.5f, .centered = true});
+  };
+  Point whole({4, 4, 4}, device), part({4, 4, 4}, device), resumed({0, 0, 0}, device);
+  nn::Optimizer a = make(whole), b = make(part), c = make(resumed);
+  for (int i = 0; i < 7; ++i) descend(whole, goal, a);
+  for (int i = 0; i < 4; ++i) descend(part, goal, b);
+  resumed.load_state(part.state());
+  const nn::State state = b.state();
+  CHECK(state.size() == 5);
+  CHECK(state.contains("moment3/at"));
+  c.load_state(state);
+  for (int i = 0; i < 3; ++i) descend(resumed, goal, c);
+  CHECK(resumed.at() == whole.at());
+  nn::Optimizer adam = nn::adam({nn::all_parameters(part)}, 0.1);
+  CHECK(message([&] { adam.load_state(state); }).starts_with("adam: "));
 }
 
 TEST_CASE("frozen parameters and those without a gradient stay where they are") {
@@ -193,6 +266,16 @@ TEST_CASE("optimizers refuse what makes no sense") {
         "adam: beta1 and beta2 must be in [0, 1), got 1 and 0.999");
   CHECK(message([&] { nn::sgd({all()}, 0.1, {.momentum = 1.5f}); }) ==
         "sgd: momentum must be in [0, 1), got 1.5");
+  CHECK(message([&] { nn::sgd({all()}, 0.1, {.nesterov = true}); }) ==
+        "sgd: Nesterov's form needs a momentum above 0");
+  CHECK(message([&] { nn::adamw({all()}, 0.1, {.beta2 = 1.0f}); }) ==
+        "adamw: beta1 and beta2 must be in [0, 1), got 0.9 and 1");
+  CHECK(message([&] { nn::rmsprop({all()}, 0.1, {.alpha = 1.0f}); }) ==
+        "rmsprop: alpha and momentum must be in [0, 1), got 1 and 0");
+  CHECK(message([&] { nn::rmsprop({all()}, 0.1, {.momentum = -1.0f}); }) ==
+        "rmsprop: alpha and momentum must be in [0, 1), got 0.99 and -1");
+  CHECK(message([&] { nn::rmsprop({all()}, 0.1, {.eps = 0.0f}); }) ==
+        "rmsprop: eps is 0, expected more than 0");
   CHECK(message([&] { nn::sgd({nn::all_parameters(point, -1.0)}, 0.1); }) ==
         "sgd: lr_scale and weight_decay must be at least 0, got 1 and -1");
   nn::Optimizer sgd = nn::sgd({all()}, 0.1);

@@ -58,6 +58,45 @@ TEST_CASE("multi-step schedule") {
   CHECK(message([] { nn::MultiStep(1.0, {3, 3}, 0.5); }) == "multi_step: the milestones must increase");
 }
 
+TEST_CASE("warm-up and cosine") {
+  nn::WarmUpCosine schedule(8.0, 2, 6, 4.0);
+  const Rates rates = run(schedule, 8);
+  const Rates want{4, 8, 8, 4 + 2 + 1.4142135623730951, 6, 4 + 2 - 1.4142135623730951, 4, 4};
+  for (std::size_t i = 0; i < rates.size(); ++i) CHECK(rates[i] == doctest::Approx(want[i]).epsilon(1e-12));
+  nn::WarmUpCosine resumed(8.0, 2, 6, 4.0), bare(1.0, 0, 2);
+  resumed.load_state({{"epoch", 3}});
+  CHECK(resumed.lr() == rates[3]);
+  CHECK(schedule.state() == nn::ScheduleState{{"epoch", 8}});
+  CHECK(bare.lr() == 1.0);
+  CHECK(message([] { nn::WarmUpCosine(-1.0, 2, 6); }) ==
+        "warm_up_cosine: lr and min_lr must be at least 0, got -1 and 0");
+  CHECK(message([] { nn::WarmUpCosine(1.0, 2, 6, -1.0); }) ==
+        "warm_up_cosine: lr and min_lr must be at least 0, got 1 and -1");
+  CHECK(message([] { nn::WarmUpCosine(1.0, 6, 6); }) ==
+        "warm_up_cosine: needs 0 ≤ warm_up < total, got 6 and 6");
+  CHECK(message([] { nn::WarmUpCosine(1.0, -1, 6); }) ==
+        "warm_up_cosine: needs 0 ≤ warm_up < total, got -1 and 6");
+  CHECK(message([&] { resumed.load_state({}); }) == "warm_up_cosine: the state has no 'epoch'");
+}
+
+TEST_CASE("polynomial schedule") {
+  nn::Polynomial line(5.0, 1.0, 4), curve(1.0, 0.0, 4, 2.0);
+  CHECK(run(line, 6) == Rates{5, 4, 3, 2, 1, 1});
+  CHECK(run(curve, 5) == Rates{1, 0.5625, 0.25, 0.0625, 0});
+  nn::Polynomial resumed(5.0, 1.0, 4);
+  resumed.load_state({{"epoch", 2}});
+  CHECK(run(resumed, 2) == Rates{3, 2});
+  CHECK(resumed.state() == nn::ScheduleState{{"epoch", 4}});
+  CHECK(message([] { nn::Polynomial(-1.0, 0.0, 4); }) ==
+        "polynomial: lr and end_lr must be at least 0, got -1 and 0");
+  CHECK(message([] { nn::Polynomial(1.0, -2.0, 4); }) ==
+        "polynomial: lr and end_lr must be at least 0, got 1 and -2");
+  CHECK(message([] { nn::Polynomial(1.0, 0.0, 0); }) ==
+        "polynomial: needs total of at least 1 and power above 0, got 0 and 1");
+  CHECK(message([] { nn::Polynomial(1.0, 0.0, 4, 0.0); }) ==
+        "polynomial: needs total of at least 1 and power above 0, got 4 and 0");
+}
+
 TEST_CASE("plateau waits for patience, then cuts, and counts afresh") {
   nn::Plateau plateau(1.0, {.factor = 0.5, .patience = 2, .threshold = 0.0});
   //                     best       bad 1, 2, cut   bad 1  best  bad 1, 2, cut

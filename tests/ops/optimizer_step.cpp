@@ -55,22 +55,28 @@ std::vector<Doubles> zeros() {
 double decay(std::size_t tensor) { return tensor % 2 == 1 ? static_cast<double>(kWeightDecay) : 0.0; }
 
 struct State {
-  std::vector<Tensor> value, moment1, moment2;
+  std::vector<Tensor> value, moment1, moment2, moment3;
+};
+
+/// Which moments a method has; the others are null.
+struct Has {
+  bool moment1, moment2, moment3;
 };
 
 /// kSteps steps on a device. `launches` counts those of the last step in the emulation.
 template <class Step>
-State run(const Device& device, bool with_moment1, bool with_moment2, const Step& step,
-          std::int64_t* launches = nullptr) {
-  State s{tensors(normals(0), device), tensors(zeros(), device), tensors(zeros(), device)};
+State run(const Device& device, Has has, const Step& step, std::int64_t* launches = nullptr) {
+  State s{tensors(normals(0), device), tensors(zeros(), device), tensors(zeros(), device),
+          tensors(zeros(), device)};
   for (int t = 1; t <= kSteps; ++t) {
     const auto grads = tensors(normals(static_cast<std::uint32_t>(t)), device);
     std::vector<OptimizerSlot> slots;
     for (std::size_t k = 0; k < grads.size(); ++k)
       slots.push_back({.value = s.value[k].data(),
                        .grad = grads[k].data(),
-                       .moment1 = with_moment1 ? s.moment1[k].data() : nullptr,
-                       .moment2 = with_moment2 ? s.moment2[k].data() : nullptr,
+                       .moment1 = has.moment1 ? s.moment1[k].data() : nullptr,
+                       .moment2 = has.moment2 ? s.moment2[k].data() : nullptr,
+                       .moment3 = has.moment3 ? s.moment3[k].data() : nullptr,
                        .count = grads[k].numel(),
                        .weight_decay = static_cast<float>(decay(k))});
     const std::vector<float> clock{kLr, static_cast<float>(1 / (1 - std::pow(0.9, t))),
@@ -105,6 +111,7 @@ void check_equal(const State& a, const State& b) {
     CHECK(a.value[k].to_vector<float>() == b.value[k].to_vector<float>());
     CHECK(a.moment1[k].to_vector<float>() == b.moment1[k].to_vector<float>());
     CHECK(a.moment2[k].to_vector<float>() == b.moment2[k].to_vector<float>());
+    CHECK(a.moment3[k].to_vector<float>() == b.moment3[k].to_vector<float>());
   }
 }
 
@@ -115,59 +122,126 @@ const auto adam = [](auto& q, std::span<const OptimizerSlot> slots, const Optimi
 }  // namespace
 
 TEST_CASE("adam_step") {
-  // Kingma and Ba 2015, Algorithm 1, with grad + decay·value for the gradient, in double.
-  std::vector<Doubles> value = normals(0), m = zeros(), v = zeros();
-  for (int t = 1; t <= kSteps; ++t) {
-    const auto grads = normals(static_cast<std::uint32_t>(t));
-    for (std::size_t k = 0; k < value.size(); ++k)
-      for (std::size_t i = 0; i < value[k].size(); ++i) {
-        const double g = grads[k][i] + decay(k) * value[k][i];
-        m[k][i] = 0.9 * m[k][i] + 0.1 * g;
-        v[k][i] = 0.999 * v[k][i] + 0.001 * g * g;
-        const double m_hat = m[k][i] / (1 - std::pow(0.9, t)), v_hat = v[k][i] / (1 - std::pow(0.999, t));
-        value[k][i] -= static_cast<double>(kLr) * m_hat / (std::sqrt(v_hat) + 1e-8);
-      }
-  }
-  for (const auto& group : device_groups()) {
-    INFO(group[0].description());
-    std::int64_t launches = 0;
-    const State first = run(group[0], true, true, adam, &launches);
-    if (group[0].kind() == DeviceKind::simt)
-      CHECK(launches == 2);  // 98 tensors with elements, 76 to a launch
-    // A step is at most lr·1 for Adam, and its relative error some ulps: 1e-6 in five steps of 0.01 is
-    // generous only to 1 - beta2 in float, which is off by 1.3e-5 of itself and cancels against the
-    // correction in half.
-    check_close(first.value, value, 1e-6);
-    check_close(first.moment1, m, 1e-6);
-    check_close(first.moment2, v, 1e-6);
-    for (std::size_t k = 1; k < group.size(); ++k) check_equal(first, run(group[k], true, true, adam));
+  // Kingma and Ba 2015, Algorithm 1, in double, with grad + decay·value for the gradient, or, decoupled, with
+  // value·(1 - lr·decay) for the value (Loshchilov and Hutter 2019, Algorithm 2).
+  for (const bool decoupled : {false, true}) {
+    std::vector<Doubles> value = normals(0), m = zeros(), v = zeros();
+    const double lr = static_cast<double>(kLr);
+    for (int t = 1; t <= kSteps; ++t) {
+      const auto grads = normals(static_cast<std::uint32_t>(t));
+      for (std::size_t k = 0; k < value.size(); ++k)
+        for (std::size_t i = 0; i < value[k].size(); ++i) {
+          const double g = grads[k][i] + (decoupled ? 0 : decay(k) * value[k][i]);
+          if (decoupled) value[k][i] *= 1 - lr * decay(k);
+          m[k][i] = 0.9 * m[k][i] + 0.1 * g;
+          v[k][i] = 0.999 * v[k][i] + 0.001 * g * g;
+          const double m_hat = m[k][i] / (1 - std::pow(0.9, t)), v_hat = v[k][i] / (1 - std::pow(0.999, t));
+          value[k][i] -= lr * m_hat / (std::sqrt(v_hat) + 1e-8);
+        }
+    }
+    const auto step = [decoupled](auto& q, std::span<const OptimizerSlot> slots,
+                                  const OptimizerClock* clock) {
+      kernels::adam_step(q, slots, AdamOptions{.decoupled = decoupled}, clock);
+    };
+    for (const auto& group : device_groups()) {
+      INFO(group[0].description() << ", decoupled " << decoupled);
+      std::int64_t launches = 0;
+      const Has has{true, true, false};
+      const State first = run(group[0], has, step, &launches);
+      if (group[0].kind() == DeviceKind::simt)
+        CHECK(launches == 2);  // 98 tensors with elements, 66 to a launch
+      // A step is at most lr·1 for Adam, and its relative error some ulps: 1e-6 in five steps of 0.01 is
+      // generous only to 1 - beta2 in float, which is off by 1.3e-5 of itself and cancels against the
+      // correction in half.
+      check_close(first.value, value, 1e-6);
+      check_close(first.moment1, m, 1e-6);
+      check_close(first.moment2, v, 1e-6);
+      for (std::size_t k = 1; k < group.size(); ++k) check_equal(first, run(group[k], has, step));
+    }
   }
 }
 
 TEST_CASE("sgd_step") {
-  for (const float momentum : {0.0f, 0.9f}) {
+  for (const auto& [momentum, nesterov] : {std::pair{0.0f, false}, {0.9f, false}, {0.9f, true}}) {
     std::vector<Doubles> value = normals(0), buffer = zeros();
+    const double share = static_cast<double>(momentum);
     for (int t = 1; t <= kSteps; ++t) {
       const auto grads = normals(static_cast<std::uint32_t>(t));
       for (std::size_t k = 0; k < value.size(); ++k)
         for (std::size_t i = 0; i < value[k].size(); ++i) {
           const double g = grads[k][i] + decay(k) * value[k][i];
-          buffer[k][i] = static_cast<double>(momentum) * buffer[k][i] + g;
+          buffer[k][i] = share * buffer[k][i] + g;
+          value[k][i] -= static_cast<double>(kLr) * (nesterov ? g + share * buffer[k][i] : buffer[k][i]);
+        }
+    }
+    const SgdOptions options{momentum, nesterov};
+    const auto sgd = [options](auto& q, std::span<const OptimizerSlot> slots, const OptimizerClock* clock) {
+      kernels::sgd_step(q, slots, options, clock);
+    };
+    for (const auto& group : device_groups()) {
+      INFO(group[0].description() << ", momentum " << options.momentum << ", nesterov " << options.nesterov);
+      const Has has{options.momentum != 0.0f, false, false};
+      const State first = run(group[0], has, sgd);
+      check_close(first.value, value, 1e-6);
+      if (has.moment1) check_close(first.moment1, buffer, 1e-6);
+      for (std::size_t k = 1; k < group.size(); ++k) check_equal(first, run(group[k], has, sgd));
+    }
+  }
+}
+
+TEST_CASE("rmsprop_step") {
+  for (const auto& [momentum, centered] :
+       {std::pair{0.0f, false}, {0.9f, false}, {0.0f, true}, {0.9f, true}}) {
+    const RmspropOptions options{.alpha = 0.75f, .eps = 1e-3f, .momentum = momentum, .centered = centered};
+    std::vector<Doubles> value = normals(0), buffer = zeros(), v = zeros(), mean = zeros();
+    for (int t = 1; t <= kSteps; ++t) {
+      const auto grads = normals(static_cast<std::uint32_t>(t));
+      for (std::size_t k = 0; k < value.size(); ++k)
+        for (std::size_t i = 0; i < value[k].size(); ++i) {
+          const double g = grads[k][i] + decay(k) * value[k][i];
+          v[k][i] = 0.75 * v[k][i] + 0.25 * g * g;
+          mean[k][i] = 0.75 * mean[k][i] + 0.25 * g;
+          const double variance = v[k][i] - (options.centered ? mean[k][i] * mean[k][i] : 0);
+          const double step = g / (std::sqrt(variance) + static_cast<double>(options.eps));
+          buffer[k][i] = static_cast<double>(options.momentum) * buffer[k][i] + step;
           value[k][i] -= static_cast<double>(kLr) * buffer[k][i];
         }
     }
-    const auto sgd = [momentum](auto& q, std::span<const OptimizerSlot> slots, const OptimizerClock* clock) {
-      kernels::sgd_step(q, slots, SgdOptions{momentum}, clock);
+    const auto step = [options](auto& q, std::span<const OptimizerSlot> slots, const OptimizerClock* clock) {
+      kernels::rmsprop_step(q, slots, options, clock);
     };
     for (const auto& group : device_groups()) {
-      INFO(group[0].description() << ", momentum " << momentum);
-      const bool keeps_buffer = momentum != 0.0f;
-      const State first = run(group[0], keeps_buffer, false, sgd);
-      check_close(first.value, value, 1e-6);
-      if (keeps_buffer) check_close(first.moment1, buffer, 1e-6);
-      for (std::size_t k = 1; k < group.size(); ++k)
-        check_equal(first, run(group[k], keeps_buffer, false, sgd));
+      INFO(group[0].description() << ", momentum " << options.momentum << ", centered " << options.centered);
+      const Has has{options.momentum != 0.0f, true, options.centered};
+      const State first = run(group[0], has, step);
+      // A step is at most lr·2/√3 long on the first turn and less later; centering takes a square off
+      // another, of which at least a quarter is left on the first turn, and little only by chance.
+      check_close(first.value, value, options.centered ? 4e-6 : 1e-6);
+      if (has.moment1) check_close(first.moment1, buffer, options.centered ? 1e-4 : 1e-6);
+      check_close(first.moment2, v, 1e-6);
+      if (has.moment3) check_close(first.moment3, mean, 1e-6);
+      for (std::size_t k = 1; k < group.size(); ++k) check_equal(first, run(group[k], has, step));
     }
+  }
+}
+
+/// Equal gradients have no variance: rounding must not make its root NaN.
+TEST_CASE("centered_rmsprop_of_equal_gradients") {
+  for (const Device& device : devices()) {
+    const auto make = [&](double value) { return Tensor::full({5}, value, DType::f32, device); };
+    const Tensor value = make(0), grad = make(0.3), squares = make(0.09), mean = make(0.3), clock = make(0.5);
+    const OptimizerSlot slot{.value = value.data(),
+                             .grad = grad.data(),
+                             .moment2 = squares.data(),
+                             .moment3 = mean.data(),
+                             .count = 5};
+    for (int t = 0; t < 20; ++t)
+      on(device.queue(), [&](auto& q) {
+        kernels::rmsprop_step(q, {&slot, 1}, RmspropOptions{.alpha = 0.7f, .eps = 1.0f, .centered = true},
+                              reinterpret_cast<const OptimizerClock*>(clock.data()));
+      });
+    // 20 steps of 0.5·0.3/(0 + 1), with the root of a rounding error of 1e-8 in the place of 0
+    for (const float v : value.to_vector<float>()) CHECK(v == doctest::Approx(-3.0).epsilon(1e-3));
   }
 }
 
