@@ -77,8 +77,8 @@ struct BatchNorm {
 /// groups, kernel_height, kernel_width]; x counts as 0 outside of its planes. Group g of the outputs sees
 /// group g of the inputs and nothing else; with groups = in_channels it is "depthwise".
 ///
-/// The planes of x are contiguous, but image and channel strides are free, so that windows rolling over a
-/// movie (image stride = channel stride = one frame) are convolved in place.
+/// The planes of x are contiguous, but image and channel strides are free (the latter at least a plane), so that
+/// windows rolling over a movie (image stride = channel stride = one frame) are convolved in place.
 struct Conv2d {
   std::int64_t batch = 0;
   std::int64_t in_channels = 0, in_height = 0, in_width = 0;

@@ -97,10 +97,12 @@ inline void check(const Var& x, const Var& w, const Var& bias, const Conv2dOptio
   check_same_device(op, {x, bias});
 }
 
-/// x itself if its planes are contiguous, whatever the strides of images and channels; else a copy.
+/// x itself if its planes are contiguous and those of one image do not overlap, whatever the strides of images
+/// and channels; else a copy.
 inline Tensor with_whole_planes(const Tensor& x) {
   const Shape &shape = x.shape(), &stride = x.strides();
-  const bool whole = (shape[3] <= 1 || stride[3] == 1) && (shape[2] <= 1 || stride[2] == shape[3]);
+  const bool whole = (shape[3] <= 1 || stride[3] == 1) && (shape[2] <= 1 || stride[2] == shape[3]) &&
+                     (shape[1] <= 1 || stride[1] >= shape[2] * shape[3]);
   return whole ? x : x.contiguous("conv2d");
 }
 

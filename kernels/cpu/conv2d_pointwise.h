@@ -16,8 +16,7 @@ bool is_pointwise(const Conv2d& shape) {
   const Index plane = shape.in_height * shape.in_width;
   return shape.kernel_height == 1 && shape.kernel_width == 1 && shape.stride == Size2d(1) &&
          shape.padding == Padding2d(0) && shape.groups == 1 && shape.batch > 0 && plane >= kLeastPlane &&
-         shape.in_channels >= kLeastChannels && shape.out_channels >= kLeastChannels &&
-         shape.channel_stride >= plane;
+         shape.in_channels >= kLeastChannels && shape.out_channels >= kLeastChannels;
 }
 
 /// For each image, to[M, plane] = w·from[K, plane] + bias, w being [M, K], or [K, M] and transposed.

@@ -19,7 +19,6 @@ namespace {
 Tensor normals(const Shape& shape, const Device& device, const char* stream) {
   return Tensor::normal(shape, {5, philox::stream_id(stream), 0, nullptr}, 0.0f, 1.0f, device);
 }
-Tensor zeros(const Shape& shape) { return Tensor::zeros(shape, DType::f32, Device::cpu()); }
 
 }  // namespace
 
@@ -41,6 +40,7 @@ TEST_CASE("conv2d strides, dilates, pads each side and keeps groups apart") {
 
 TEST_CASE("same padding follows the input; an odd pixel goes to the bottom and the right") {
   const Device device = Device::cpu();
+  const auto zeros = [&](const Shape& shape) { return Tensor::zeros(shape, DType::f32, device); };
   nn::Conv2d same(1, 1, 2, device, {.same = true, .bias = false});
   same.weight.value.copy_from(floats({1, 10, 100, 1000}, {1, 1, 2, 2}, device));
   CHECK(same(floats({1, 2, 3, 4}, {1, 1, 2, 2}, device)).value().to_vector<float>() ==
@@ -111,6 +111,7 @@ TEST_CASE("separable_conv2d learns another one") {
 
 TEST_CASE("convolutions refuse what cannot be") {
   const Device device = Device::cpu();
+  const auto zeros = [&](const Shape& shape) { return Tensor::zeros(shape, DType::f32, device); };
   CHECK(message([&] { nn::Conv2d(5, 4, 3, device, {.groups = 2}); }) ==
         "conv2d: 2 groups do not divide 5 channels in and 4 out");
   CHECK(message([&] { nn::Conv2d(4, 5, 3, device, {.groups = 2}); }) ==

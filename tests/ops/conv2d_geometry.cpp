@@ -114,7 +114,7 @@ TEST_CASE("conv2d_pointwise") {
              same({2, 257, 4, 8}, {16, 257, 1, 1}, 1)}));
 }
 
-/// Channels that are all the same plane, in place: their stride is 0.
+/// Channels that are all the same plane: their stride is 0.
 TEST_CASE("conv2d_repeated") {
   const auto repeated = [](const Sample& sample) {
     const Shape &x = sample.shapes[0], &w = sample.shapes[1];
