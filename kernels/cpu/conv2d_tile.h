@@ -88,10 +88,11 @@ template <int O, int S>
 void sum_pixels(const PixelSum& k, const float* x, const float* dy, float* sums) {
   constexpr int kLanes = Vec::kLanes;
   Vec sum[S][O];
-  Index column[S];
+  Index column[S];  // from the first: one register less
+  x += k.columns[0];
 #pragma GCC unroll 8
   for (int s = 0; s < S; ++s) {
-    column[s] = k.columns[s];
+    column[s] = k.columns[s] - k.columns[0];
 #pragma GCC unroll 8
     for (int o = 0; o < O; ++o) sum[s][o] = Vec::load(sums + (s * O + o) * kLanes);
   }
@@ -101,7 +102,7 @@ void sum_pixels(const PixelSum& k, const float* x, const float* dy, float* sums)
     for (Index q = 0; q < steps; ++q, from += step, slopes += kLanes) {
       Vec in[S];
 #pragma GCC unroll 8
-      for (int s = 0; s < S; ++s) in[s] = Vec::load(from + column[s]);
+      for (int s = 0; s < S; ++s) in[s] = Vec::load(s == 0 ? from : from + column[s]);
 #pragma GCC unroll 8
       for (int o = 0; o < O; ++o) {
         Vec slope = Vec::load(slopes + o * dy_out);
