@@ -82,23 +82,39 @@ struct GroupNorm {
   constexpr std::int64_t count() const { return slabs() * slab(); }
 };
 
-/// Cross-correlation of x[batch, in_channels, in_height, in_width] with
-/// w[out_channels, in_channels, kernel_height, kernel_width]; stride 1, dilation 1, zero padding.
+/// Cross-correlation of x[batch, in_channels, in_height, in_width] with w[out_channels, in_channels /
+/// groups, kernel_height, kernel_width]; x counts as 0 outside of its planes. Group g of the outputs sees
+/// group g of the inputs and nothing else; with groups = in_channels it is "depthwise".
 ///
-/// The planes of x are contiguous, but image and channel strides are free, so that windows rolling over a
-/// movie (image stride = channel stride = one frame) are convolved in place.
+/// The planes of x are contiguous, but image and channel strides are free (the latter at least a plane), so that
+/// windows rolling over a movie (image stride = channel stride = one frame) are convolved in place.
 struct Conv2d {
   std::int64_t batch = 0;
   std::int64_t in_channels = 0, in_height = 0, in_width = 0;
   std::int64_t out_channels = 0, kernel_height = 0, kernel_width = 0;
-  std::int64_t padding_height = 0, padding_width = 0;
+  Size2d stride = 1;
+  Padding2d padding = 0;
+  Size2d dilation = 1;
+  std::int64_t groups = 1;
   std::int64_t image_stride = 0, channel_stride = 0;  ///< of x, in elements
 
-  constexpr std::int64_t out_height() const { return in_height + 2 * padding_height - kernel_height + 1; }
-  constexpr std::int64_t out_width() const { return in_width + 2 * padding_width - kernel_width + 1; }
+  constexpr std::int64_t out_height() const {
+    return outputs(in_height + padding.top + padding.bottom, kernel_height, stride.height, dilation.height);
+  }
+  constexpr std::int64_t out_width() const {
+    return outputs(in_width + padding.left + padding.right, kernel_width, stride.width, dilation.width);
+  }
   constexpr std::int64_t out_count() const { return batch * out_channels * out_height() * out_width(); }
+  constexpr std::int64_t group_inputs() const { return in_channels / groups; }
+  constexpr std::int64_t group_outputs() const { return out_channels / groups; }
   constexpr std::int64_t weight_count() const {
-    return out_channels * in_channels * kernel_height * kernel_width;
+    return out_channels * group_inputs() * kernel_height * kernel_width;
+  }
+
+ private:
+  static constexpr std::int64_t outputs(std::int64_t padded, std::int64_t kernel, std::int64_t step,
+                                        std::int64_t apart) {
+    return (padded - (kernel - 1) * apart - 1) / step + 1;
   }
 };
 

@@ -10,21 +10,52 @@ namespace fovea {
 
 inline constexpr OpInfo conv2d_info{
     .name = "conv2d",
-    .signature = "x[N, C, H, W] w[O, C, R, S] bias[O]? -> y[N, O, P, Q]",
-    .flops = "2·N·O·P·Q·C·R·S",
-    .bytes = "E·(N·C·H·W + O·C·R·S + bias·O + N·O·P·Q)",
+    .signature = "x[N, C, H, W] w[O, D, R, S] bias[O]? -> y[N, O, P, Q]",
+    .flops = "2·N·O·P·Q·D·R·S",
+    .bytes = "E·(N·C·H·W + O·D·R·S + bias·O + N·O·P·Q)",
     .gradient = "dx correlates dy with w turned by 180°, dw correlates x with dy, dbias = Σ_{n,p,q} dy",
-    .gradient_flops = "(dx + dw)·2·N·O·P·Q·C·R·S + dbias·N·O·P·Q",
+    .gradient_flops = "(dx + dw)·2·N·O·P·Q·D·R·S + dbias·N·O·P·Q",
     .keeps = "x w"};
 
+/// Where a convolution puts its kernel, and what an output sees.
 struct Conv2dOptions {
-  int stride = 1;   ///< only 1, as for dilation and groups: other values say so
-  int padding = 0;  ///< zeros around each plane, pixels
-  int dilation = 1;
-  int groups = 1;
+  Size2d stride = 1;  ///< pixels from one output to the next, ≥ 1
+  Padding2d padding =
+      0;  ///< zeros around each plane, pixels, ≥ 0; same_padding() gives as many outputs as inputs
+  Size2d dilation = 1;      ///< pixels from one tap to the next, ≥ 1
+  std::int64_t groups = 1;  ///< group g of the outputs sees group g of x's channels; C: "depthwise"
 };
 
 namespace conv2d_detail {
+
+/// "2", or "2×1".
+inline std::string text(Size2d size) {
+  return size.height == size.width ? fmt::format("{}", size.height)
+                                   : fmt::format("{}×{}", size.height, size.width);
+}
+/// "2", or "{top 0, bottom 1, left 0, right 1}".
+inline std::string text(Padding2d p) {
+  if (p == Padding2d(p.top)) return fmt::format("{}", p.top);
+  return fmt::format("{{top {}, bottom {}, left {}, right {}}}", p.top, p.bottom, p.left, p.right);
+}
+
+/// Pixels from the first tap to the last, both included.
+inline Size2d extent(Size2d kernel, Size2d dilation) {
+  return {(kernel.height - 1) * dilation.height + 1, (kernel.width - 1) * dilation.width + 1};
+}
+
+inline void check_options(const char* op, const Shape& x, const Shape& w, const Conv2dOptions& options) {
+  const auto positive = [&](const char* name, Size2d value) {
+    if (value.height < 1 || value.width < 1)
+      reject<ValueError>(op, "{} {} must be at least 1 (x {}, w {})", name, text(value), x, w);
+  };
+  positive("stride", options.stride);
+  positive("dilation", options.dilation);
+  positive("groups", options.groups);
+  const Padding2d& padding = options.padding;
+  if (padding.top < 0 || padding.bottom < 0 || padding.left < 0 || padding.right < 0)
+    reject<ValueError>(op, "padding {} is negative (x {}, w {})", text(padding), x, w);
+}
 
 inline void check(const Var& x, const Var& w, const Var& bias, const Conv2dOptions& options) {
   constexpr const char* op = "conv2d";
@@ -32,22 +63,32 @@ inline void check(const Var& x, const Var& w, const Var& bias, const Conv2dOptio
   check_dtype(op, "w", w.value(), DType::f32);
   const Shape &in = x.shape(), &kernel = w.shape();
   if (in.rank() != 4 || kernel.rank() != 4)
-    reject(op, "x {} and w {} must be [N, C, H, W] and [O, C, R, S]", in, kernel);
-  const auto only_one = [&](const char* name, int value) {
-    if (value != 1)
-      reject<ValueError>(op, "{} {} is not supported, only 1 (x {}, w {})", name, value, in, kernel);
-  };
-  only_one("stride", options.stride);
-  only_one("dilation", options.dilation);
-  only_one("groups", options.groups);
-  if (options.padding < 0)
-    reject<ValueError>(op, "padding {} is negative (x {}, w {})", options.padding, in, kernel);
+    reject(op, "x {} and w {} must be [N, C, H, W] and [O, C/groups, R, S]", in, kernel);
+  check_options(op, in, kernel, options);
   if (kernel.numel() == 0) reject(op, "w {} is empty (x {})", kernel, in);
-  if (in[1] != kernel[1]) reject(op, "x {} has {} channels, w {} expects {}", in, in[1], kernel, kernel[1]);
-  const std::int64_t height = in[2] + 2 * options.padding, width = in[3] + 2 * options.padding;
-  if (kernel[2] > height || kernel[3] > width)
+  const std::int64_t groups = options.groups;
+  if (in[1] % groups != 0)
+    reject(op, "x {} has {} channels, which do not divide into {} groups (w {})", in, in[1], groups, kernel);
+  if (kernel[0] % groups != 0)
+    reject(op, "w {} makes {} channels, which do not divide into {} groups (x {})", kernel, kernel[0], groups,
+           in);
+  if (in[1] != kernel[1] * groups && groups > 1)
+    reject(op, "x {} has {} channels, w {} in {} groups expects {}", in, in[1], kernel, groups,
+           kernel[1] * groups);
+  if (in[1] != kernel[1] * groups)
+    reject(op, "x {} has {} channels, w {} expects {}", in, in[1], kernel, kernel[1]);
+  const Padding2d& padding = options.padding;
+  const std::int64_t height = in[2] + padding.top + padding.bottom;
+  const std::int64_t width = in[3] + padding.left + padding.right;
+  const Size2d taps{kernel[2], kernel[3]}, seen = extent(taps, options.dilation);
+  if ((seen.height > height || seen.width > width) && seen != taps)
+    reject(op,
+           "the kernel of w {} with dilation {} is {}×{} and does not fit into x {}, which is {}×{} with "
+           "padding {}",
+           kernel, text(options.dilation), seen.height, seen.width, in, height, width, text(padding));
+  if (seen.height > height || seen.width > width)
     reject(op, "the {}×{} kernel of w {} does not fit into x {}, which is {}×{} with padding {}", kernel[2],
-           kernel[3], kernel, in, height, width, options.padding);
+           kernel[3], kernel, in, height, width, text(padding));
   check_same_device(op, {x, w});
   if (!bias.value().defined()) return;
   check_dtype(op, "bias", bias.value(), DType::f32);
@@ -56,24 +97,29 @@ inline void check(const Var& x, const Var& w, const Var& bias, const Conv2dOptio
   check_same_device(op, {x, bias});
 }
 
-/// x itself if its planes are contiguous, whatever the strides of images and channels; else a copy.
+/// x itself if its planes are contiguous and those of one image do not overlap, whatever the strides of images
+/// and channels; else a copy.
 inline Tensor with_whole_planes(const Tensor& x) {
   const Shape &shape = x.shape(), &stride = x.strides();
-  const bool whole = (shape[3] <= 1 || stride[3] == 1) && (shape[2] <= 1 || stride[2] == shape[3]);
+  const bool whole = (shape[3] <= 1 || stride[3] == 1) && (shape[2] <= 1 || stride[2] == shape[3]) &&
+                     (shape[1] <= 1 || stride[1] >= shape[2] * shape[3]);
   return whole ? x : x.contiguous("conv2d");
 }
 
 }  // namespace conv2d_detail
 
-/// Cross-correlation of planes, stride 1. x counts as 0 outside of its planes.
+/// Cross-correlation of planes. x counts as 0 outside of its planes. c runs over the D = C/groups channels of
+/// o's group, counted from its first in w.
 ///
-/// formula  y[n, o, p, q] = bias[o] + Σ_{c,r,s} x[n, c, p + r − padding, q + s − padding]·w[o, c, r, s]
+/// formula  y[n, o, p, q] = bias[o] + Σ_{c,r,s} x[n, c, i, j]·w[o, c, r, s],
+///          i = p·stride + r·dilation − top, j = q·stride + s·dilation − left
 /// x        [N, C, H, W] f32; windows that roll over a movie (rolling_window) are read in place
-/// w        [O, C, R, S] f32, not empty
+/// w        [O, D, R, S] f32, not empty; in a depthwise convolution (groups = C) [C·multiplier, 1, R, S]
 /// bias     [O] f32, or Var() for none
-/// options  padding ≥ 0; stride, dilation and groups must be 1
-/// returns  [N, O, P, Q], P = H + 2·padding - R + 1, Q = W + 2·padding - S + 1
-/// keeps    x, w: dx correlates dy with w turned by 180°, dw correlates x with dy, dbias = Σ_{n,p,q} dy
+/// options  stride, padding {top, bottom, left, right}, dilation, groups; groups divides C and O
+/// returns  [N, O, P, Q], P = ⌊(H + top + bottom − dilation·(R − 1) − 1)/stride⌋ + 1, Q likewise
+/// keeps    x, w: dx correlates dy, spread by the stride, with w turned by 180°, dw correlates x with dy,
+///          dbias = Σ_{n,p,q} dy
 /// throws   ShapeError, DTypeError, DeviceError, ValueError (options); each shows x and w
 /// order    deterministic: sums in a fixed order given by the shape
 /// source   Goodfellow et al. 2016, Deep Learning, §9.1 and §9.5 (its gradients)
@@ -90,8 +136,10 @@ inline Var conv2d(const Var& x, const Var& w, const Var& bias, const Conv2dOptio
                      .out_channels = kernel.size(0),
                      .kernel_height = kernel.size(2),
                      .kernel_width = kernel.size(3),
-                     .padding_height = options.padding,
-                     .padding_width = options.padding,
+                     .stride = options.stride,
+                     .padding = options.padding,
+                     .dilation = options.dilation,
+                     .groups = options.groups,
                      .image_stride = in.strides()[0],
                      .channel_stride = in.strides()[1]};
   const Tensor y = Tensor::empty({shape.batch, shape.out_channels, shape.out_height(), shape.out_width()},

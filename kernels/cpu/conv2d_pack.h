@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "kernels/conv2d_phase.h"
 #include "kernels/cpu/transpose.h"
 #include "kernels/geometry.h"
 
@@ -8,8 +9,14 @@
 ///
 /// Note [What the lanes hold]: a vector holds one pixel of kLanes images, or kLanes neighbouring pixels of
 /// one row. Images waste no lanes at any width when the batch fills them, and need no vector that straddles
-/// two cache lines; pixels serve small batches. In both, a tile sees packed input as base + r·row + s·column
-/// + c·channel + v·vector, so one tile kernel serves both. The choice follows from the shape alone.
+/// two cache lines; pixels serve small batches. In both, a tile sees packed input as base + r·tap_row +
+/// columns[s] + c·channel + v·vector, so one tile kernel serves both. The choice follows from the shape
+/// alone.
+///
+/// Note [Strides in lanes]: neighbouring outputs of a row read every stride-th pixel. Where lanes hold
+/// pixels, a row is therefore packed as `stride` rows, each with one in `stride` of its pixels, so that a
+/// vector is one load again; columns[s] says in which of them tap s begins. Where lanes hold images a
+/// stride costs nothing.
 ///
 /// Note [Rolling windows]: if the image stride equals the channel stride, image n's channel c is frame n + c.
 /// The frames are packed once, [y][x][frame], and the vector of images n… at channel c is the unaligned
@@ -23,21 +30,75 @@ constexpr Index least(Index a, Index b) { return a < b ? a : b; }
 constexpr Index most(Index a, Index b) { return a > b ? a : b; }
 constexpr Index blocks_of(Index count, Index size) { return (count + size - 1) / size; }
 
-/// Images with any image and channel stride, and contiguous planes.
+/// k of 0..count-1 that begin ≤ k < end.
+struct Range {
+  Index begin, end;
+};
+/// Those with 0 ≤ start + k·step < extent.
+constexpr Range inside(Index start, Index step, Index count, Index extent) {
+  const Index begin = start >= 0 ? 0 : least(count, blocks_of(-start, step));
+  return {begin, most(begin, extent > start ? least(count, (extent - 1 - start) / step + 1) : 0)};
+}
+
+/// Images with any image and channel stride, and contiguous planes; channels come in groups of equal size.
 struct Images {
   const float* data;
   Index count, channels, height, width;
   Index image_stride, channel_stride;
+  Index groups;
+  Index group_channels() const { return channels / groups; }
 };
+
+/// How a kernel moves over the images: output (p, q) and tap (r, s) meet at input pixel
+/// (p·stride.height + r·dilation.height - padding_top, …). Paddings may be negative, then they cut off.
+struct Windows {
+  Index out_height, out_width, kernel_height, kernel_width;
+  Size2d stride, dilation;
+  Index padding_top, padding_left;
+
+  /// Rows between two that are needed: a kernel of one row and stride 2 needs every second one.
+  Index row_step() const {
+    return kernel_height > 1 ? common_divisor(stride.height, dilation.height) : stride.height;
+  }
+  Index height() const {  // of a padded plane, in rows that are needed
+    return ((out_height - 1) * stride.height + (kernel_height - 1) * dilation.height) / row_step() + 1;
+  }
+  Index width() const { return (out_width - 1) * stride.width + (kernel_width - 1) * dilation.width + 1; }
+};
+
+/// x, dy and the windows of a convolution.
+Images images_of(const Conv2d& shape, const float* x) {
+  return {x,
+          shape.batch,
+          shape.in_channels,
+          shape.in_height,
+          shape.in_width,
+          shape.image_stride,
+          shape.channel_stride,
+          shape.groups};
+}
+Images slopes_of(const Conv2d& shape, const float* dy) {
+  const Index height = shape.out_height(), width = shape.out_width(), plane = height * width;
+  return {dy,    shape.batch, shape.out_channels, height, width, shape.out_channels * plane,
+          plane, shape.groups};
+}
+Windows windows_of(const Conv2d& shape) {
+  return {shape.out_height(), shape.out_width(), shape.kernel_height, shape.kernel_width,
+          shape.stride,       shape.dilation,    shape.padding.top,   shape.padding.left};
+}
 
 /// Strides of packed images, in floats. A block is kLanes images, or one image.
 struct Packed {
   bool lanes_are_images;
-  Index blocks, height, width;        // of the padded planes
-  Index block, row, column, channel;  // strides
-  Index vector;                       // from one vector of outputs to the next
-  Index pack_blocks, pack_channels;   // as written; for rolling windows: frames, 1
-  Index pack_block, pack_images;      // stride of, and real images in, the written blocks
+  Index blocks, height, width;  // of the padded planes; with pixels in the lanes, of a row of one phase
+  Index phases;                 // rows of `width` pixels that a row is split into
+  Index row_step;               // Windows::row_step
+  Index block, group, row, column, channel;  // strides; of row: from one needed row to the next
+  Index out_row, tap_row;                    // from one row of outputs, of taps, to the next
+  Index vector;                              // from one vector of outputs to the next
+  Index pack_blocks, pack_channels;          // as written; for rolling windows: frames, 1
+  Index pack_block, pack_images;             // stride of, and real images in, the written blocks
+  Index group_channels;
   Index floats;
 
   Index parts() const { return pack_blocks * height; }
@@ -51,21 +112,25 @@ constexpr bool lanes_hold_images(Index images, Index out_width) {
 
 enum class Order { channels_inside, channels_outside };
 
-/// How to pack images into planes of height x width, for outputs of out_width. channels_inside is
-/// [y][x][channel][image] (or [y][channel][x]), for sums over channels; channels_outside is
+/// How to pack images for a kernel that moves over them. channels_inside is [group][y][x][channel][image]
+/// (or [group][y][channel][x]), for sums over the channels of a group; channels_outside is
 /// [channel][y][x][image] (or [channel][y][x]), for sums over pixels.
-Packed plan_packing(const Images& x, bool lanes_are_images, Index height, Index out_width, Index kernel_width,
-                    Order order) {
+Packed plan_packing(const Images& x, bool lanes_are_images, const Windows& k, Order order) {
   constexpr Index kLanes = Vec::kLanes;
   const bool rolling = x.image_stride == x.channel_stride && x.count > 1 && x.channels > 1;
+  const bool within = order == Order::channels_inside;
+  const Index group_channels = x.group_channels();
   Packed p{};
   p.lanes_are_images = lanes_are_images;
-  p.height = height;
+  p.height = k.height();
+  p.row_step = k.row_step();
+  p.phases = 1;
+  p.group_channels = group_channels;
   p.pack_channels = rolling ? 1 : x.channels;
   p.pack_images = rolling ? x.count + x.channels - 1 : x.count;
   if (lanes_are_images) {
     p.blocks = blocks_of(x.count, kLanes);
-    p.width = out_width + kernel_width - 1;
+    p.width = k.width();
     if (rolling) {
       const Index frames = p.blocks * kLanes + x.channels - 1;
       p.pack_blocks = blocks_of(frames, kLanes);
@@ -73,30 +138,42 @@ Packed plan_packing(const Images& x, bool lanes_are_images, Index height, Index 
       p.channel = 1;
       p.column = (p.pack_blocks * kLanes) | 1;  // odd: the pixels of a row fall into different cache sets
       p.row = p.width * p.column;
-      p.floats = height * p.row;
+      p.floats = p.height * p.row;
     } else {
       p.pack_blocks = p.blocks;
-      p.block = p.pack_block = height * p.width * x.channels * kLanes;
-      p.channel = order == Order::channels_inside ? kLanes : height * p.width * kLanes;
-      p.column = order == Order::channels_inside ? x.channels * kLanes : kLanes;
+      p.block = p.pack_block = p.height * p.width * x.channels * kLanes;
+      p.channel = within ? kLanes : p.height * p.width * kLanes;
+      p.column = within ? group_channels * kLanes : kLanes;
       p.row = p.width * p.column;
       p.floats = p.blocks * p.block;
     }
-    p.vector = p.column;
+    p.vector = k.stride.width * p.column;
   } else {
     p.blocks = x.count;
-    p.width = blocks_of(out_width, kLanes) * kLanes + kernel_width - 1;
+    p.phases = k.stride.width;
+    p.width = blocks_of(k.out_width, kLanes) * kLanes + (k.kernel_width - 1) * k.dilation.width / p.phases;
     p.pack_blocks = p.pack_images;
     p.column = 1;
     p.vector = kLanes;
-    const Index planes = rolling ? p.pack_images : x.channels, plane = height * p.width;
-    const bool inside = order == Order::channels_inside;
-    p.channel = inside ? p.width : plane;
-    p.row = inside ? planes * p.width : p.width;
+    const Index planes = rolling ? p.pack_images : x.channels, line = p.phases * p.width;
+    const Index plane = p.height * line;
+    p.channel = within ? line : plane;
+    p.row = !within ? line : rolling ? planes * line : group_channels * line;
     p.block = p.pack_block = rolling ? p.channel : planes * plane;
     p.floats = (rolling ? 1 : p.blocks) * planes * plane;
   }
+  p.group = rolling || !within ? group_channels * p.channel : p.height * p.row;
+  p.out_row = k.stride.height / p.row_step * p.row;
+  p.tap_row = k.kernel_height > 1 ? k.dilation.height / p.row_step * p.row : 0;
   return p;
+}
+
+/// Where the taps of each column of the kernel begin, from the first tap of the same outputs.
+void fill_columns(const Packed& p, const Windows& k, Index* columns) {
+  for (Index s = 0; s < k.kernel_width; ++s) {
+    const Index at = s * k.dilation.width;
+    columns[s] = (at % p.phases * p.width + at / p.phases) * p.column;
+  }
 }
 
 void store_zeros(float* to, Index count) {
@@ -129,45 +206,49 @@ void transpose_row(const float* from, Index image_stride, int some, Index width,
   }
 }
 
-/// Packs one row of one block (part in 0..parts-1), with zeros where padding (which may be negative, then it
-/// cuts off) or missing images ask for them.
-void pack_part(const Images& x, const Packed& p, Index padding_height, Index padding_width, Index part,
-               float* to) {
+/// Packs one row of one block (part in 0..parts-1), with zeros where padding or missing images ask for them.
+void pack_part(const Images& x, const Packed& p, const Windows& k, Index part, float* to) {
   constexpr Index kLanes = Vec::kLanes;
-  const Index block = part / p.height, y = part % p.height, in_y = y - padding_height;
-  const Index left = most(0, least(p.width, padding_width));
-  const Index right = most(left, least(p.width, padding_width + x.width));
-  const bool inside = in_y >= 0 && in_y < x.height && right > left;
+  const Index block = part / p.height, y = part % p.height, in_y = y * p.row_step - k.padding_top;
+  const bool inside_rows = in_y >= 0 && in_y < x.height;
   to += block * p.pack_block + y * p.row;
   const Index first_image = p.lanes_are_images ? block * kLanes : block;
   const int some = static_cast<int>(most(0, least(kLanes, p.pack_images - first_image)));
-  for (Index c = 0; c < p.pack_channels; ++c, to += p.channel) {
-    const Index source = first_image * x.image_stride + c * x.channel_stride + in_y * x.width - padding_width;
+  for (Index c = 0; c < p.pack_channels; ++c) {
+    float* const line = to + c / p.group_channels * p.group + c % p.group_channels * p.channel;
+    const float* const from = x.data + first_image * x.image_stride + c * x.channel_stride + in_y * x.width;
     if (p.lanes_are_images) {
-      const Index from = inside ? left : p.width, until = inside ? right : p.width;
-      for (Index j = 0; j < from; ++j) Vec::zero().store(to + j * p.column);
-      if (inside && some > 0) {
-        transpose_row(x.data + source + left, x.image_stride, some, right - left, to + left * p.column,
-                      p.column);
-      } else {
-        for (Index j = from; j < until; ++j) Vec::zero().store(to + j * p.column);
-      }
-      for (Index j = until; j < p.width; ++j) Vec::zero().store(to + j * p.column);
-    } else if (inside) {
-      store_zeros(to, left);
-      store_copy(x.data + source + left, to + left, right - left);
-      store_zeros(to + right, p.width - right);
-    } else {
-      store_zeros(to, p.width);
+      const Range columns = inside(-k.padding_left, 1, p.width, x.width);
+      const bool any = inside_rows && some > 0;
+      const Index begin = any ? columns.begin : p.width, end = any ? columns.end : p.width;
+      for (Index j = 0; j < begin; ++j) Vec::zero().store(line + j * p.column);
+      if (end > begin)
+        transpose_row(from + begin - k.padding_left, x.image_stride, some, end - begin,
+                      line + begin * p.column, p.column);
+      for (Index j = end; j < p.width; ++j) Vec::zero().store(line + j * p.column);
+      continue;
+    }
+    for (Index phase = 0; phase < p.phases; ++phase) {
+      const Index start = phase - k.padding_left;
+      const Range columns = inside_rows ? inside(start, p.phases, p.width, x.width) : Range{p.width, p.width};
+      float* const to_phase = line + phase * p.width;
+      store_zeros(to_phase, columns.begin);
+      if (p.phases == 1)
+        store_copy(from + start + columns.begin, to_phase + columns.begin, columns.end - columns.begin);
+      else
+        for (Index j = columns.begin; j < columns.end; ++j) to_phase[j] = from[start + j * p.phases];
+      store_zeros(to_phase + columns.end, p.width - columns.end);
     }
   }
 }
 
-/// Weights of one pass: element (o, c, r, s) stands at data[o·out + c·in + r·row + s·column].
+/// Weights of one pass: element (o, c, r, s) of group g stands at data[g·group + o·out + c·in + r·row +
+/// s·column].
 struct Weights {
   const float* data;
-  Index out_channels, in_channels, kernel_height, kernel_width;
-  Index out, in, row, column;
+  Index groups, out_channels, in_channels;  // channels of a group
+  Index kernel_height, kernel_width;
+  Index group, out, in, row, column;
   Index count_per_out() const { return in_channels * kernel_height * kernel_width; }
 };
 
@@ -189,14 +270,15 @@ constexpr Index first_of_tile(Index tile, Index out_channels) {
   return o;
 }
 
-/// The weights of the tile that starts at o, as [r][s][c][o in the tile].
-void pack_weights(const Weights& w, Index o, float* to) {
+/// The weights of the tile of group g that starts at o, as [r][s][c][o in the tile].
+[[maybe_unused]] void pack_weights(const Weights& w, Index g, Index o, float* to) {
   const int width = tile_out(o, w.out_channels);
-  to += o * w.count_per_out();
+  to += (g * w.out_channels + o) * w.count_per_out();
   for (Index r = 0; r < w.kernel_height; ++r)
     for (Index s = 0; s < w.kernel_width; ++s)
       for (Index c = 0; c < w.in_channels; ++c)
-        for (int i = 0; i < width; ++i) *to++ = w.data[(o + i) * w.out + c * w.in + r * w.row + s * w.column];
+        for (int i = 0; i < width; ++i)
+          *to++ = w.data[g * w.group + (o + i) * w.out + c * w.in + r * w.row + s * w.column];
 }
 
 }  // namespace

@@ -8,6 +8,10 @@
 /// over the pixels of some images (Note [Sliding rows]). Each run of images writes its own sums; a second
 /// kernel adds the runs in order, so nothing is atomic and the bits depend on the shape alone.
 ///
+/// Where a block's taps are fewer than its threads, `slices` of threads share them: each takes every
+/// slices-th column of pixels, and the slices are added in order at the end. So depthwise kernels, where a
+/// block has the taps of one channel, use all threads, too.
+///
 /// 40→8 channels, 15x15 on 50x50: 187 MFLOP an image, bound by arithmetic. Runs add 2·0.29 MB of traffic
 /// each, 30 MB at batch 512: 10 us. Predicted: 15 of 16 kernel rows and 240 of 256 lanes work, 15 % of the
 /// instructions are no multiply-adds, some 5 % of the time goes to stages: 70 % of the fp32 roof from batch
@@ -15,32 +19,37 @@
 namespace fovea {
 namespace {
 
-using gpu::kOut, gpu::kSlide;
-constexpr int kMaxThreads = 256;
+using gpu::kSlide;
+constexpr const char* kName = "conv2d_grad_weight";
+constexpr int kMaxThreads = 256, kThreads = 256;
 constexpr std::int64_t kEnoughBlocks = 528;  // four for each multiprocessor of an H100
 
 struct WeightGradient {
   std::int64_t batch, image_stride, channel_stride;
-  int channels, height, width;
-  int kernel_height, kernel_width, padding_height, padding_width;
-  int out_channels, out_height, out_width;
+  int groups, channels, height, width;  // channels of a group
+  int kernel_height, kernel_width, padding_top, padding_left;
+  int stride_height, stride_width, dilation_height, dilation_width;
+  int outputs, out_height, out_width;  // channels of a group
 };
 
 /// A block's taps: `channels` whole channels, or, if one has more than kMaxThreads groups of kSlide taps,
 /// `pieces` blocks share a channel. A stage is rows x columns outputs, and the inputs they meet.
 struct Tiling {
-  int groups;    // of kSlide kernel rows
-  int threads;   // with taps
-  int channels;  // per block
-  int pieces;    // per channel
-  int spanned;   // groups that the threads of a block can lie in
-  int rows, columns, pitch;
+  int groups;   // of kSlide kernel rows
+  int threads;  // with taps, of one slice
+  int slices;
+  int channels;                   // per block
+  int blocks;                     // of channels, per group of channels
+  int pieces;                     // per channel
+  int spanned;                    // groups that the threads of a block can lie in
+  int rows, columns;              // outputs of a stage
+  gpu::Span in_rows, in_columns;  // inputs of a stage
+  int pitch;
   std::int64_t runs, images;  // of images; images per run
-
-  __host__ __device__ int in_rows() const { return rows + kSlide * spanned - 1; }
 };
 
 /// [row][column][kOut], zeros for channels that do not exist.
+template <int kOut>
 __device__ __forceinline__ void stage_slopes(const WeightGradient& k, const float* __restrict__ dy, int out,
                                              int top, int left, int rows, int columns, float* to) {
   const int count = rows * columns;
@@ -48,28 +57,35 @@ __device__ __forceinline__ void stage_slopes(const WeightGradient& k, const floa
   for (int i = static_cast<int>(threadIdx.x); i < count; i += static_cast<int>(blockDim.x)) {
     const int row = i / columns, column = i - row * columns;
     const float* from = dy + static_cast<std::int64_t>(top + row) * k.out_width + left + column;
-    for (int o = 0; o < kOut; ++o)
-      to[i * kOut + o] = out + o < k.out_channels ? from[(out + o) * plane] : 0.0f;
+    for (int o = 0; o < kOut; ++o) to[i * kOut + o] = out + o < k.outputs ? from[(out + o) * plane] : 0.0f;
   }
 }
 
+/// kUnit: stride and dilation are 1.
+template <int kOut, bool kUnit>
 __global__ void __launch_bounds__(kMaxThreads, 2)
     grad_weight_kernel(WeightGradient k, Tiling t, const float* __restrict__ x, const float* __restrict__ dy,
                        float* __restrict__ partial) {
   FOVEA_DYNAMIC_SHARED(float, shared);
   float* const slopes = shared;
   float* const pieces = shared + t.rows * t.columns * kOut;
-  const int c_begin = static_cast<int>(blockIdx.x) / t.pieces * t.channels;
+  const int block = static_cast<int>(blockIdx.x) / t.pieces, channel_group = block / t.blocks;
+  const int c_begin = block % t.blocks * t.channels;                        // in its group
   const int first = static_cast<int>(blockIdx.x) % t.pieces * kMaxThreads;  // of the groups of a channel
-  const int out = static_cast<int>(blockIdx.y) * kOut;
+  const int out = static_cast<int>(blockIdx.y) * kOut;                      // in its group
   const int channels = min(t.channels, k.channels - c_begin);
 
-  const int per_channel = t.groups * k.kernel_width, thread = static_cast<int>(threadIdx.x);
+  const int slice = static_cast<int>(threadIdx.x) / t.threads;
+  const int thread = static_cast<int>(threadIdx.x) - slice * t.threads;
+  const int per_channel = t.groups * k.kernel_width;
   const int c = t.pieces > 1 ? 0 : thread / per_channel;
   const int place = t.pieces > 1 ? first + thread : thread - c * per_channel;
   const int group = place / k.kernel_width, s = place - group * k.kernel_width;
-  const bool active = thread < t.threads && c < channels && group < t.groups;
-  const int first_group = first / k.kernel_width, in_rows = t.in_rows();
+  const bool active = slice < t.slices && c < channels && group < t.groups;
+  const int first_group = first / k.kernel_width, in_rows = t.in_rows.extent;
+  x += (std::int64_t{channel_group} * k.channels + c_begin) * k.channel_stride;
+  const std::int64_t all_outputs = std::int64_t{k.groups} * k.outputs;
+  const std::int64_t first_out = std::int64_t{channel_group} * k.outputs;  // of the group
 
   float sums[kSlide][kOut] = {};
   const std::int64_t run = blockIdx.z, end = run * t.images + t.images;
@@ -77,23 +93,51 @@ __global__ void __launch_bounds__(kMaxThreads, 2)
     for (int top = 0; top < k.out_height; top += t.rows)
       for (int left = 0; left < k.out_width; left += t.columns) {
         const int rows = min(t.rows, k.out_height - top), columns = min(t.columns, k.out_width - left);
-        const gpu::Planes planes{x + image * k.image_stride + c_begin * k.channel_stride, k.channel_stride,
-                                 k.height, k.width};
+        const gpu::Planes planes{x + image * k.image_stride, k.channel_stride, k.height, k.width};
+        const int in_columns =
+            t.in_columns.extent - (t.columns - columns) * k.stride_width / t.in_columns.step;
         __syncthreads();  // the last stage has been read
-        gpu::stage_planes(planes, channels, top + first_group * kSlide - k.padding_height,
-                          left - k.padding_width, in_rows, columns + k.kernel_width - 1, t.pitch, pieces);
-        stage_slopes(k, dy + image * k.out_channels * k.out_height * k.out_width, out, top, left, rows,
-                     columns, slopes);
+        gpu::stage_planes(planes, channels,
+                          top * k.stride_height + first_group * kSlide * k.dilation_height - k.padding_top,
+                          left * k.stride_width - k.padding_left, in_rows, in_columns, t.in_rows.step,
+                          t.in_columns.step, t.pitch, pieces);
+        stage_slopes<kOut>(k, dy + (image * all_outputs + first_out) * k.out_height * k.out_width, out, top,
+                           left, rows, columns, slopes);
         __syncthreads();
         if (!active) continue;
-        const float* corner = pieces + (c * in_rows + (group - first_group) * kSlide) * t.pitch + s;
-        for (int q = 0; q < columns; ++q)
-          gpu::slide(rows, corner + q, t.pitch, slopes + q * kOut, columns * kOut, sums);
+        const int below = (group - first_group) * kSlide;  // kernel rows above this thread's
+        for (int q = slice; q < columns; q += t.slices) {
+          if constexpr (kUnit) {
+            gpu::slide(rows, pieces + (c * in_rows + below) * t.pitch + s + q, t.pitch, slopes + q * kOut,
+                       columns * kOut, sums);
+          } else {
+            const int window = k.dilation_height / t.in_rows.step * t.pitch;
+            gpu::slide_apart(rows, k.stride_height == 1 ? k.dilation_height : rows,
+                             pieces + c * in_rows * t.pitch + below * window +
+                                 (s * k.dilation_width + q * k.stride_width) / t.in_columns.step,
+                             k.stride_height / t.in_rows.step * t.pitch, window, slopes + q * kOut,
+                             columns * kOut, sums);
+          }
+        }
       }
-  if (!active) return;
+  if (t.slices > 1) {  // the same for all threads of the block
+    __syncthreads();   // the last stage has been read
+    const int threads = t.threads * t.slices;
+    if (active && slice > 0)
+      for (int j = 0; j < kSlide; ++j)
+        for (int o = 0; o < kOut; ++o)
+          shared[(j * kOut + o) * threads + static_cast<int>(threadIdx.x)] = sums[j][o];
+    __syncthreads();
+    if (active && slice == 0)
+      for (int other = 1; other < t.slices; ++other)
+        for (int j = 0; j < kSlide; ++j)
+          for (int o = 0; o < kOut; ++o)
+            sums[j][o] += shared[(j * kOut + o) * threads + other * t.threads + thread];
+  }
+  if (!active || slice > 0) return;
   const std::int64_t taps = static_cast<std::int64_t>(k.kernel_height) * k.kernel_width;
-  for (int o = 0; o < kOut && out + o < k.out_channels; ++o) {
-    float* to = partial + ((run * k.out_channels + out + o) * k.channels + c_begin + c) * taps + s;
+  for (int o = 0; o < kOut && out + o < k.outputs; ++o) {
+    float* to = partial + ((run * all_outputs + first_out + out + o) * k.channels + c_begin + c) * taps + s;
     for (int j = 0; j < kSlide; ++j) {
       const int r = group * kSlide + j;
       if (r < k.kernel_height) to[static_cast<std::int64_t>(r) * k.kernel_width] = sums[j][o];
@@ -110,7 +154,15 @@ __global__ void add_runs_kernel(std::int64_t count, std::int64_t runs, const flo
   }
 }
 
-Tiling plan_tiling(const WeightGradient& k) {
+/// Shared memory of a stage, in floats; sets the inputs' extents.
+int stage_floats(const WeightGradient& k, Tiling& t, int out) {
+  t.in_rows = gpu::span_of(t.rows, kSlide * t.spanned, k.stride_height, k.dilation_height);
+  t.in_columns = gpu::span_of(t.columns, k.kernel_width, k.stride_width, k.dilation_width);
+  t.pitch = gpu::conflict_free_pitch(t.in_columns.extent, k.kernel_width);
+  return t.rows * t.columns * out + t.channels * t.in_rows.extent * t.pitch;
+}
+
+Tiling plan_tiling(const WeightGradient& k, int out) {
   Tiling t{};
   t.groups = gpu::ceil_div(k.kernel_height, kSlide);
   const int per_channel = t.groups * k.kernel_width;
@@ -119,33 +171,56 @@ Tiling plan_tiling(const WeightGradient& k) {
   t.channels = gpu::ceil_div(k.channels, gpu::ceil_div(k.channels, fitting));  // blocks of equal size
   t.spanned =
       t.pieces == 1 ? t.groups : gpu::smaller(t.groups, gpu::ceil_div(kMaxThreads, k.kernel_width) + 1);
-  const auto floats = [&](int rows, int columns, int channels) {
-    return rows * columns * kOut + channels * (rows + kSlide * t.spanned - 1) *
-                                       gpu::conflict_free_pitch(columns + k.kernel_width - 1, k.kernel_width);
-  };
   t.columns = gpu::ceil_div(k.out_width, gpu::ceil_div(k.out_width, 64));
-  while (t.channels > 1 && floats(4, t.columns, t.channels) > gpu::kSharedFloats) --t.channels;
-  while (t.columns > 1 && floats(4, t.columns, t.channels) > gpu::kSharedFloats)
-    t.columns = gpu::ceil_div(t.columns, 2);
-  t.rows = 1;
-  while (t.rows < k.out_height && floats(t.rows + 1, t.columns, t.channels) <= gpu::kSharedFloats) ++t.rows;
-  t.rows = gpu::ceil_div(k.out_height, gpu::ceil_div(k.out_height, t.rows));
-  t.pitch = gpu::conflict_free_pitch(t.columns + k.kernel_width - 1, k.kernel_width);
+  const auto fits = [&](int rows) {
+    t.rows = rows;
+    return stage_floats(k, t, out) <= gpu::kSharedFloats;
+  };
+  const int some_rows = gpu::smaller(4, k.out_height);
+  while (t.channels > 1 && !fits(some_rows)) --t.channels;
+  // A wide dilation fits better with one row of outputs, whose taps are staged without the rows between them.
+  const auto enough = [&] { return fits(some_rows) || (k.dilation_height > 1 && fits(1)); };
+  while (t.columns > 1 && !enough()) t.columns = gpu::ceil_div(t.columns, 2);
+  int rows = 1;
+  while (rows < k.out_height && fits(rows + 1)) ++rows;
+  t.rows = gpu::ceil_div(k.out_height, gpu::ceil_div(k.out_height, rows));
   t.threads = gpu::smaller(kMaxThreads, t.channels * per_channel);
-  const std::int64_t blocks = static_cast<std::int64_t>(gpu::ceil_div(k.channels, t.channels)) * t.pieces *
-                              gpu::ceil_div(k.out_channels, kOut);
+  t.slices = gpu::larger(1, gpu::smaller(t.columns, kMaxThreads / t.threads));
+  t.blocks = gpu::ceil_div(k.channels, t.channels);
+  const std::int64_t blocks = std::int64_t{k.groups} * t.blocks * t.pieces * gpu::ceil_div(k.outputs, out);
   const std::int64_t wanted = (kEnoughBlocks + blocks - 1) / blocks;
   t.images = (k.batch + wanted - 1) / wanted;
   t.runs = (k.batch + t.images - 1) / t.images;
   return t;
 }
 
+template <int kOut>
+void grad_weight(gpu::Queue& queue, const WeightGradient& k, std::int64_t count, const float* x,
+                 const float* dy, float* dw) {
+  Tiling t = plan_tiling(k, kOut);
+  const int stage = stage_floats(k, t, kOut), threads = t.threads * t.slices;
+  const int floats = t.slices > 1 ? gpu::larger(stage, kSlide * kOut * threads) : stage;
+  const Scratch<float> partial(queue, t.runs > 1 ? t.runs * count : 0, kName);
+  float* const sums = t.runs > 1 ? partial.data() : dw;
+  const dim3 grid(static_cast<unsigned>(k.groups * t.blocks * t.pieces),
+                  static_cast<unsigned>(gpu::ceil_div(k.outputs, kOut)), static_cast<unsigned>(t.runs));
+  const auto block = static_cast<unsigned>(gpu::ceil_div(threads, 32) * 32);
+  const auto bytes = static_cast<std::size_t>(floats) * sizeof(float);
+  const bool unit =
+      k.stride_height == 1 && k.stride_width == 1 && k.dilation_height == 1 && k.dilation_width == 1;
+  if (unit)
+    launch(queue, kName, grad_weight_kernel<kOut, true>, grid, block, bytes, k, t, x, dy, sums);
+  else
+    launch(queue, kName, grad_weight_kernel<kOut, false>, grid, block, bytes, k, t, x, dy, sums);
+  if (t.runs > 1)
+    launch(queue, kName, add_runs_kernel, gpu::blocks_for(count, kThreads), kThreads, 0, count, t.runs, sums,
+           dw);
+}
+
 }  // namespace
 
 void kernels::conv2d_grad_weight(gpu::Queue& queue, const Conv2d& shape, const float* x, const float* dy,
                                  float* dw) {
-  constexpr const char* kName = "conv2d_grad_weight";
-  constexpr int kThreads = 256;
   const std::int64_t count = shape.weight_count();
   if (count == 0) return;
   if (shape.batch == 0) {
@@ -156,27 +231,25 @@ void kernels::conv2d_grad_weight(gpu::Queue& queue, const Conv2d& shape, const f
   const WeightGradient k{.batch = shape.batch,
                          .image_stride = shape.image_stride,
                          .channel_stride = shape.channel_stride,
-                         .channels = to_int(shape.in_channels),
+                         .groups = to_int(shape.groups),
+                         .channels = to_int(shape.group_inputs()),
                          .height = to_int(shape.in_height),
                          .width = to_int(shape.in_width),
                          .kernel_height = to_int(shape.kernel_height),
                          .kernel_width = to_int(shape.kernel_width),
-                         .padding_height = to_int(shape.padding_height),
-                         .padding_width = to_int(shape.padding_width),
-                         .out_channels = to_int(shape.out_channels),
+                         .padding_top = to_int(shape.padding.top),
+                         .padding_left = to_int(shape.padding.left),
+                         .stride_height = to_int(shape.stride.height),
+                         .stride_width = to_int(shape.stride.width),
+                         .dilation_height = shape.kernel_height > 1 ? to_int(shape.dilation.height) : 1,
+                         .dilation_width = shape.kernel_width > 1 ? to_int(shape.dilation.width) : 1,
+                         .outputs = to_int(shape.group_outputs()),
                          .out_height = to_int(shape.out_height()),
                          .out_width = to_int(shape.out_width())};
-  const Tiling t = plan_tiling(k);
-  const Scratch<float> partial(queue, t.runs > 1 ? t.runs * count : 0, kName);
-  float* const sums = t.runs > 1 ? partial.data() : dw;
-  const dim3 grid(static_cast<unsigned>(gpu::ceil_div(k.channels, t.channels) * t.pieces),
-                  static_cast<unsigned>(gpu::ceil_div(k.out_channels, kOut)), static_cast<unsigned>(t.runs));
-  const int floats = t.rows * t.columns * kOut + t.channels * t.in_rows() * t.pitch;
-  launch(queue, kName, grad_weight_kernel, grid, static_cast<unsigned>(gpu::ceil_div(t.threads, 32) * 32),
-         static_cast<std::size_t>(floats) * sizeof(float), k, t, x, dy, sums);
-  if (t.runs > 1)
-    launch(queue, kName, add_runs_kernel, gpu::blocks_for(count, kThreads), kThreads, 0, count, t.runs, sums,
-           dw);
+  if (gpu::out_per_thread(k.outputs) == 1)
+    grad_weight<1>(queue, k, count, x, dy, dw);
+  else
+    grad_weight<gpu::kManyOut>(queue, k, count, x, dy, dw);
 }
 
 }  // namespace fovea

@@ -62,7 +62,7 @@ TEST_CASE("ops come by name, with the types they take") {
   CHECK(of("conv2d").at("keeps") == nlohmann::json{"x", "w"});
   CHECK(of("add").at("keeps").empty());
   const std::string table = ops_table();
-  CHECK(table.find("conv2d  x[N, C, H, W] w[O, C, R, S] bias[O]? -> y[N, O, P, Q]\n") != std::string::npos);
+  CHECK(table.find("conv2d  x[N, C, H, W] w[O, D, R, S] bias[O]? -> y[N, O, P, Q]\n") != std::string::npos);
   CHECK(table.find("keeps nothing") != std::string::npos);
 }
 

@@ -70,6 +70,9 @@ TEST_CASE("a convolution costs what its formula says, and only the gradients tha
   CHECK(symbols.at("dx") == 0);
   CHECK(symbols.at("dw") == 1);
   CHECK(symbols.at("Q") == 26);
+  conv2d(tape.leaf(zeros({2, 6, 20, 30})), tape.leaf(zeros({12, 1, 5, 5})), Var(),
+         {.stride = {2, 1}, .groups = 6});
+  CHECK(cost_of(tape.records()[2]).flops == 2.0 * 2 * 12 * 8 * 26 * 5 * 5);  // each output sees one channel
 }
 
 TEST_CASE("broadcast operands, and elements of eight bytes") {

@@ -79,7 +79,7 @@ TEST_CASE("error texts of the libraries, whole") {
   says("expand, to a scalar", [] { expand(zeros({2, 3}), {}); });
   says("unsqueeze", [] { unsqueeze(zeros({2, 3}), 4); });
   says("rolling window, scalar", [] { rolling_window(zeros({}), 1); });
-  says("conv2d, stride", [] { conv2d(zeros({1, 1, 3, 3}), zeros({1, 1, 2, 2}), Var(), {.stride = 2}); });
+  says("conv2d, stride", [] { conv2d(zeros({1, 1, 3, 3}), zeros({1, 1, 2, 2}), Var(), {.stride = 0}); });
   says("conv2d, padding", [] { conv2d(zeros({1, 1, 3, 3}), zeros({1, 1, 2, 2}), Var(), {.padding = -1}); });
   says("matmul, extents", [] { matmul(zeros({std::int64_t{1} << 31, 0}), zeros({0, 1})); });
   says("npz, name", [&] { save_npz(in / "x.npz", {{std::string(1025, 'n'), zeros({1})}}); });
