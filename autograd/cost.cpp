@@ -113,6 +113,7 @@ class Binder {
     for (const Shape& shape : entry_.shapes) symbols_[operand(true, shape)] = 1;
     if (!reader_.at_end()) fail();
     symbols_["E"] = static_cast<double>(dtype_bytes(entry_.dtype));
+    for (const std::string& symbol : absent_) symbols_.emplace(symbol, 0);  // unless another operand has it
     return std::move(symbols_);
   }
 
@@ -133,7 +134,10 @@ class Binder {
         extent = given ? shape[d++] : 0;
       }
       (void)reader_.take(",");
-      if (!given) continue;
+      if (!given) {
+        absent_.push_back(symbol);
+        continue;
+      }
       const auto [known, is_new] = symbols_.emplace(symbol, extent);
       if (!is_new && known->second != static_cast<double>(extent)) fail();
     }
@@ -154,6 +158,7 @@ class Binder {
   const Tape::Record& entry_;
   Reader reader_;
   Symbols symbols_;
+  std::vector<std::string> absent_;  // extents of operands that are left out
 };
 
 }  // namespace

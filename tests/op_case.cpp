@@ -56,9 +56,23 @@ Tensor shift_edges(const Tensor& y) {
 }
 
 struct Result {
-  Tensor y;
+  Tensor y;  // of several results all elements, one after the other
   Grads dx;
 };
+
+std::vector<Var> results(const OpCase& op, std::span<const Var> inputs, const Sample& sample) {
+  return op.apply_many ? op.apply_many(inputs, sample) : std::vector<Var>{op.apply(inputs, sample)};
+}
+
+Tensor joined(const std::vector<Var>& ys) {
+  if (ys.size() == 1) return ys[0].value();
+  Doubles values;
+  for (const Var& y : ys) {
+    const auto more = y.value().to_vector<double>();
+    values.insert(values.end(), more.begin(), more.end());
+  }
+  return to_tensor(values, {static_cast<std::int64_t>(values.size())}, ys[0].value().dtype(), ys[0].device());
+}
 
 /// Forward and backward of one sample on one device.
 Result run(const OpCase& op, const Sample& sample, std::span<const Doubles> inputs, const Doubles& seed,
@@ -71,13 +85,17 @@ Result run(const OpCase& op, const Sample& sample, std::span<const Doubles> inpu
     const bool leaf = op.info.has_gradient() && (op.gradient_inputs >> k & 1u) != 0;
     vars.push_back(leaf ? tape.leaf(x) : tape.input(x));
   }
-  const Var y = op.apply(vars, sample);
-  Result result{y.value(), Grads(inputs.size())};
+  const std::vector<Var> ys = results(op, vars, sample);
+  Result result{joined(ys), Grads(inputs.size())};
   if (mutation.shifted_edges) result.y = shift_edges(result.y);
-  if (!op.info.has_gradient() || !y.needs_grad()) return result;
-  const Tape::Root root{y, to_tensor(Doubles(seed.begin(), seed.begin() + y.value().numel()), y.shape(),
-                                     y.value().dtype(), device)};
-  tape.backward(std::span(&root, 1));
+  if (!op.info.has_gradient() || !ys[0].needs_grad()) return result;
+  std::vector<Tape::Root> roots;
+  for (auto from = seed.begin(); const Var& y : ys) {
+    const auto to = from + y.value().numel();
+    roots.push_back({y, to_tensor(Doubles(from, to), y.shape(), y.value().dtype(), device)});
+    from = to;
+  }
+  tape.backward(roots);
   for (std::size_t k = 0; k < vars.size(); ++k) {
     if (!vars[k].needs_grad()) continue;
     result.dx[k] = tape.grad(vars[k]);
@@ -224,7 +242,7 @@ class Checker {
         const Tensor x = to_tensor(inputs_[k], sample_.shapes[k], sample_.dtype, device);
         vars.push_back((op_.gradient_inputs >> k & 1u) != 0 ? tape.leaf(x) : tape.input(x));
       }
-      (void)op_.apply(vars, sample_);
+      (void)results(op_, vars, sample_);
     }
     const std::size_t held = live_bytes() - before;
     if (tape.size() != 1) return fail(device, "made {} records, expected 1", tape.size());

@@ -33,8 +33,10 @@ struct OpCase {
   OpInfo info;
   std::vector<Sample> samples;
   /// The op under test.
-  std::function<Var(std::span<const Var>, const Sample&)> apply;
-  /// The same in double, plain loops, row-major.
+  std::function<Var(std::span<const Var>, const Sample&)> apply = {};
+  /// Instead of apply, for an op of several results.
+  std::function<std::vector<Var>(std::span<const Var>, const Sample&)> apply_many = {};
+  /// The same in double, plain loops, row-major; several results one after the other.
   std::function<Doubles(std::span<const Doubles>, const Sample&)> reference;
   /// Σ|terms| that went into each result, so that the error bound scales with the data; default |y|.
   std::function<Doubles(std::span<const Doubles>, const Sample&)> magnitude = {};
