@@ -6,7 +6,9 @@
 #include "autograd/ops/conv2d.h"
 #include "autograd/ops/conv_rnn_gated.h"
 #include "autograd/ops/conv_rnn_gru.h"
+#include "autograd/ops/conv_rnn_reciprocal.h"
 #include "autograd/ops/elementwise.h"
+#include "autograd/ops/reshape.h"
 
 /// The recurrent cells of autograd/ops/conv_rnn_*.h as compositions of plain ops, line by line as their formulas stand:
 /// what the fused steps are compared with, in value, gradient and memory.
@@ -30,21 +32,22 @@ inline Var part(const Var& x, int dim, std::int64_t from, std::int64_t to) {
 inline Var odd_kernel(const Var& w) {
   static constexpr OpInfo info{
       .name = "odd_kernel", .signature = "x[n...] -> y[m...]", .gradient = "dx = dy without the zeros"};
-  const std::int64_t rows = w.shape()[2], columns = w.shape()[3], down = rows % 2 == 0 ? 1 : 0,
-                     across = columns % 2 == 0 ? 1 : 0;
-  if (down + across == 0) return w;
+  const std::int64_t rows = w.shape()[2], columns = w.shape()[3];
+  const std::int64_t half = std::max(rows, columns) / 2;
+  const std::int64_t down = half - (rows - 1) / 2, across = half - (columns - 1) / 2, size = 2 * half + 1;
+  if (size == rows && size == columns) return w;
   const auto inner = [=](const Tensor& x) {
     return slice(slice(x, 2, down, down + rows), 3, across, across + columns);
   };
-  const Tensor y = Tensor::zeros({w.shape()[0], w.shape()[1], rows + down, columns + across}, DType::f32,
-                                 w.device(), "odd_kernel");
+  const Tensor y =
+      Tensor::zeros({w.shape()[0], w.shape()[1], size, size}, DType::f32, w.device(), "odd_kernel");
   inner(y).copy_from(w.value());
   return record(info, y, {w}, {}, [inner](const Tensor& dy, Needs, Kept) -> Grads {
     return {inner(dy).contiguous("odd_kernel")};
   });
 }
 
-/// x ⋆ w + b with SAME padding. conv2d pads both dimensions alike, so the narrower one of a kernel grows to the other.
+/// x ⋆ w + b with SAME padding.
 inline Var same_conv(const Var& x, const Var& w, const Var& b = {}) {
   const Var odd = odd_kernel(w);
   return conv2d(x, odd, b, {.padding = static_cast<int>(odd.shape()[2] / 2)});
@@ -74,25 +77,57 @@ inline std::vector<Var> composed_gates(const Var& x, const Var& h, const Var& w,
 inline Var composed_blend(const Var& gate, const Var& before, const Var& candidate) {
   return gate * before + (1.0 - gate) * candidate;
 }
+inline Var composed_function(Function f, const Var& x) { return f == Function::identity ? x : apply(f, x); }
 
 }  // namespace conv_rnn
 
 /// time_decay_step of plain ops.
 inline Var time_decay_composed(const Var& x, const Var& state, const Var& tau) { return tau * state + x; }
 
+/// Normalises a map with the statistics of a whole sample, and scales and shifts by channel: the layer norm of the
+/// released cells, which others call group norm with one group.
+///
+/// x            [N, C, H, W] f32
+/// gamma, beta  [C] f32
+inline Var map_norm(const Var& x, const Var& gamma, const Var& beta, double eps = 1e-12) {
+  const Shape shape = x.shape(), by_channel{shape[1], 1, 1};
+  const Var flat = flatten(x);
+  const Var centred = flat - mean(flat, {1}, true);
+  const Var normal = centred / sqrt(mean(square(centred), {1}, true) + eps);
+  return reshape(normal, shape) * reshape(gamma, by_channel) + reshape(beta, by_channel);
+}
+
 /// conv_simple_step of plain ops.
 inline Var conv_simple_composed(const Var& x, const Var& h, const Var& w_x, const Var& w_h, const Var& b,
                                 Function f = Function::elu) {
-  const Var sum = conv_rnn::same_conv(x, w_x, b) + conv_rnn::same_conv(h, w_h);
-  return f == Function::identity ? sum : apply(f, sum);
+  return conv_rnn::composed_function(f, conv_rnn::same_conv(x, w_x, b) + conv_rnn::same_conv(h, w_h));
 }
 
-/// conv_lstm_step of plain ops.
+/// What an LSTM may have beside its kernel, and the fused step has not; Var() where it does not.
+///
+/// peephole_i, peephole_f, peephole_o  [D, H, W]: times the old c, added to their gates
+/// gamma, beta                         [D] each, of i, j, f, o and c' in this order: map_norm() before the functions
+struct ConvLstmExtras {
+  Var peephole_i = {}, peephole_f = {}, peephole_o = {};
+  std::vector<Var> gamma = {}, beta = {};
+};
+
+/// conv_lstm_step of plain ops, with peepholes and layer norm.
 inline ConvLstmState conv_lstm_composed(const Var& x, const ConvLstmState& state, const Var& w, const Var& b,
-                                        const ConvLstmOptions& options = {}) {
-  const auto gates = conv_rnn::composed_gates(x, state.h, w, b, 4);
-  const Var c = state.c * sigmoid(gates[2] + static_cast<double>(options.forget_bias)) +
-                sigmoid(gates[0]) * tanh(gates[1]);
+                                        const ConvLstmOptions& options = {},
+                                        const ConvLstmExtras& extras = {}) {
+  auto gates = conv_rnn::composed_gates(x, state.h, w, b, 4);
+  const auto norm = [&](std::size_t k, const Var& map) {
+    return extras.gamma.empty() ? map : map_norm(map, extras.gamma[k], extras.beta[k]);
+  };
+  const Var* const peepholes[] = {&extras.peephole_i, nullptr, &extras.peephole_f, &extras.peephole_o};
+  for (std::size_t k = 0; k < 4; ++k) {
+    gates[k] = norm(k, gates[k]);
+    if (peepholes[k] != nullptr && peepholes[k]->value().defined())
+      gates[k] = gates[k] + *peepholes[k] * state.c;
+  }
+  const Var c = norm(4, state.c * sigmoid(gates[2] + static_cast<double>(options.forget_bias)) +
+                            sigmoid(gates[0]) * tanh(gates[1]));
   return {tanh(c) * sigmoid(gates[3]), c};
 }
 
@@ -117,6 +152,61 @@ inline IntersectionRnnResult intersection_rnn_composed(const Var& x, const Var& 
   const auto gates = conv_rnn::composed_gates(x, h, w, b, 4);
   return {conv_rnn::composed_blend(sigmoid(gates[2] + 1.0), x, relu(gates[3])),
           conv_rnn::composed_blend(sigmoid(gates[0] + 1.0), h, tanh(gates[1]))};
+}
+
+/// Scales and shifts of a layer norm before φ_c and φ_h, [C] and [D], which the fused step has not; Var() for none.
+struct ReciprocalNorms {
+  Var c_gamma = {}, c_beta = {}, h_gamma = {}, h_beta = {};
+};
+
+/// reciprocal_gated_step of plain ops, with layer norm.
+inline ReciprocalState reciprocal_gated_composed(const ReciprocalInputs& inputs, const ReciprocalState& state,
+                                                 const ReciprocalWeights& weights,
+                                                 const ReciprocalOptions& options = {},
+                                                 const ReciprocalNorms& norms = {}) {
+  using namespace conv_rnn;
+  check_reciprocal("reciprocal_gated_composed", inputs, state, weights, options);
+  const Var* const maps[] = {&inputs.x, &inputs.residual, &inputs.feedback, &state.c, &state.h};
+  const auto plus = [](const Var& a, const Var& b) {
+    return !a.value().defined() ? b : b.value().defined() ? a + b : a;
+  };
+  const auto slab_of = [&](int slab) {
+    Var sum, bias = weights.*kReciprocalBiases[static_cast<std::size_t>(slab)].bias;
+    for (const ReciprocalKernel& kernel : kReciprocalKernels) {
+      const Var& w = weights.*kernel.weight;
+      if (kernel.slab != slab || !w.value().defined()) continue;
+      const bool separable = kernel.depthwise != nullptr && (weights.*kernel.depthwise).value().defined();
+      const Var& x = *maps[kernel.source];
+      sum = plus(sum, same_conv(separable ? depthwise_conv(x, weights.*kernel.depthwise) : x, w, bias));
+      bias = Var();
+    }
+    return sum;
+  };
+  const auto new_state = [&](int first_slab, const Var& old, Function f, bool takes_x, bool takes_residual,
+                             const Var& gamma, const Var& beta) {
+    const auto part = [&](int slab, Function function, float offset, float scale, const Var& of) {
+      const Var sum = slab_of(slab);
+      const double plain = static_cast<double>(offset), by = static_cast<double>(scale);
+      if (sum.value().defined()) return (composed_function(function, sum) * by + plain) * of;
+      return of * (plain + by * (function == Function::sigmoid ? 0.5 : 0.0));
+    };
+    Var source = slab_of(first_slab + 2);
+    if (options.feedback_to_c == (first_slab == kDecayC))
+      if (const Var sum = slab_of(kFeedback); sum.value().defined())
+        source = plus(source, composed_function(options.feedback, sum));
+    if (takes_x) source = plus(source, inputs.x);
+    if (takes_residual) source = plus(source, inputs.residual);
+    Var sum = part(first_slab, options.decay, options.decay_offset, options.decay_scale, old);
+    if (source.value().defined())
+      sum = sum + part(first_slab + 1, options.gate, options.gate_offset, options.gate_scale, source);
+    if (gamma.value().defined()) sum = map_norm(sum, gamma, beta);
+    return composed_function(f, sum);
+  };
+  return {state.c.shape()[1] == 0 ? state.c
+                                  : new_state(kDecayC, state.c, options.cell, options.x_into_c, false,
+                                              norms.c_gamma, norms.c_beta),
+          new_state(kDecayH, state.h, options.output, options.x_into_h, options.residual_into_h,
+                    norms.h_gamma, norms.h_beta)};
 }
 
 }  // namespace fovea
