@@ -3,8 +3,8 @@
 
 #include "kernels/function.h"
 
-/// The gate arithmetic of recurrent cells, one element at a time. Value and slope stand here once; the CPU and CUDA
-/// kernels of kernels/ops/cell_update.h both call them.
+/// The gate arithmetic of recurrent cells, one element at a time. Value and slope stand here once; the CPU
+/// and CUDA kernels of kernels/ops/cell_update.h both call them.
 namespace fovea {
 
 /// Whether a function may stand in a cell: its slope follows from its value, and it is one of those below.

@@ -11,9 +11,10 @@ namespace fovea::nn {
 
 CellState ConvCell::initial_state(const Shape& x) const {
   if (x.rank() != 4) reject(label(kind_), "a state for x {} needs [B, channels, H, W]", x);
+  const Device& device = named_parameters().front().parameter->value.device();
   CellState state;
   for (const std::int64_t channels : state_channels(x[1]))
-    state.maps.push_back(Tensor::zeros({x[0], channels, x[2], x[3]}, DType::f32, device_, "state"));
+    state.maps.push_back(Tensor::zeros({x[0], channels, x[2], x[3]}, DType::f32, device, "state"));
   return state;
 }
 
@@ -34,7 +35,7 @@ Size2d ConvCell::fit(Size2d kernel, Size2d map) {
 }
 
 TimeDecay::TimeDecay(const Device& device, float start, bool trainable, bool fused)
-    : ConvCell("time_decay", device), fused_(fused) {
+    : ConvCell("time_decay"), fused_(fused) {
   add_parameter("tau", tau, Role::scale, Shape{}, device, init::constant(start));
   tau.trainable = trainable;
 }
@@ -48,7 +49,7 @@ CellResult TimeDecay::next(const CellInputs& inputs, const CellState& state) {
 
 SimpleConvRNN::SimpleConvRNN(std::int64_t in, std::int64_t channels, const Device& device,
                              ConvCellShape shape, bool layer_norm)
-    : ConvCell("simple_conv_rnn", device), shape_(shape) {
+    : ConvCell("simple_conv_rnn"), shape_(shape) {
   const Size2d k = fit(shape.kernel, shape.map);
   add_parameter("weight_x", weight_x, Role::weight, {channels, in, k.height, k.width}, device,
                 init::xavier_uniform());
@@ -72,7 +73,7 @@ CellResult SimpleConvRNN::next(const CellInputs& inputs, const CellState& state)
 
 ConvLSTM::ConvLSTM(std::int64_t in, std::int64_t channels, const Device& device, ConvCellShape shape,
                    ConvLstmExtraOptions extras)
-    : ConvCell("conv_lstm", device), shape_(shape), extras_(extras) {
+    : ConvCell("conv_lstm"), shape_(shape), extras_(extras) {
   const Size2d k = fit(shape.kernel, shape.map);
   add_parameter("weight", weight, Role::weight, {4 * channels, in + channels, k.height, k.width}, device,
                 init::xavier_uniform());
@@ -124,7 +125,7 @@ CellResult ConvLSTM::next(const CellInputs& inputs, const CellState& state) {
 }
 
 ConvGRU::ConvGRU(std::int64_t in, std::int64_t channels, const Device& device, ConvCellShape shape)
-    : ConvCell("conv_gru", device), shape_(shape) {
+    : ConvCell("conv_gru"), shape_(shape) {
   const Size2d k = fit(shape.kernel, shape.map);
   add_parameter("gates_weight", gates_weight, Role::weight, {2 * channels, in + channels, k.height, k.width},
                 device, init::xavier_uniform());
@@ -144,7 +145,7 @@ CellResult ConvGRU::next(const CellInputs& inputs, const CellState& state) {
 }
 
 ConvUGRNN::ConvUGRNN(std::int64_t in, std::int64_t channels, const Device& device, ConvCellShape shape)
-    : ConvCell("conv_ugrnn", device), shape_(shape) {
+    : ConvCell("conv_ugrnn"), shape_(shape) {
   const Size2d k = fit(shape.kernel, shape.map);
   add_parameter("weight", weight, Role::weight, {2 * channels, in + channels, k.height, k.width}, device,
                 init::xavier_uniform());
@@ -159,7 +160,7 @@ CellResult ConvUGRNN::next(const CellInputs& inputs, const CellState& state) {
 }
 
 IntersectionRNN::IntersectionRNN(std::int64_t channels, const Device& device, ConvCellShape shape)
-    : ConvCell("intersection_rnn", device), shape_(shape) {
+    : ConvCell("intersection_rnn"), shape_(shape) {
   const Size2d k = fit(shape.kernel, shape.map);
   add_parameter("weight", weight, Role::weight, {4 * channels, 2 * channels, k.height, k.width}, device,
                 init::xavier_uniform());

@@ -33,7 +33,8 @@ struct ConvCellShape {
   bool keep_gates = false;  ///< of the fused op: gates stay for backward instead of being computed again
 };
 
-/// A recurrent cell of a convolutional net, one step at a time; stride 1 and SAME padding, so maps keep their size.
+/// A recurrent cell of a convolutional net, one step at a time; stride 1 and SAME padding, so maps keep their
+/// size.
 ///
 ///     CellState state = cell.initial_state(x.shape());
 ///     for (const Var& x : movie) {
@@ -42,7 +43,7 @@ struct ConvCellShape {
 ///     }
 class ConvCell : public Module {
  public:
-  /// Zeros for inputs of this shape [B, in, H, W], on the cell's device.
+  /// Zeros for inputs of this shape [B, in, H, W], where the cell's parameters are.
   CellState initial_state(const Shape& x) const;
   /// throws ShapeError, ValueError naming the layer (another number of maps) or the op
   CellResult step(const CellInputs& inputs, const CellState& state);
@@ -50,21 +51,20 @@ class ConvCell : public Module {
   Var forward(const Var& x) override { return step({x}, initial_state(x.shape())).output; }
 
  protected:
-  ConvCell(const char* kind, const Device& device) : kind_(kind), device_(device) {}
+  explicit ConvCell(const char* kind) : kind_(kind) {}
   /// Channels of each map of the state, for `in` channels of x.
   virtual std::vector<std::int64_t> state_channels(std::int64_t in) const = 0;
   virtual CellResult next(const CellInputs& inputs, const CellState& state) = 0;
   /// The kernel, cut to the map.
   static Size2d fit(Size2d kernel, Size2d map);
   const char* kind() const { return kind_; }
-  const Device& home() const { return device_; }
 
  private:
   const char* kind_;
-  Device device_;
 };
 
-/// y = tau·state + x: a leaky sum, the memory of nodes without a cell. With tau 0 and frozen it is a plain delay.
+/// y = tau·state + x: a leaky sum, the memory of nodes without a cell. With tau 0 and frozen it is a plain
+/// delay.
 ///
 /// x           [B, C, H, W] f32
 /// returns     [B, C, H, W], which is the state, too
@@ -81,14 +81,14 @@ class TimeDecay final : public ConvCell {
   bool fused_;
 };
 
-/// h' = elu(weight_x ⋆ x + weight_h ⋆ h + bias), with layer norm before the ELU if asked for: then the convolutions are one
-/// op and the norm is ops of its own.
+/// h' = elu(weight_x ⋆ x + weight_h ⋆ h + bias), with layer norm before the ELU if asked for: then the
+/// convolutions are one op and the norm is ops of its own.
 ///
 /// x           [B, in, H, W] f32
 /// returns     h' [B, channels, H, W], which is the state, too
-/// parameters  weight_x [channels, in, R, S] and weight_h [channels, channels, R, S], Glorot uniform; bias [channels] from
-///             0; with layer norm norm_weight [channels] from 1 and norm_bias [channels] from 0. The statistics are those
-///             of a whole sample, eps 1e-12
+/// parameters  weight_x [channels, in, R, S] and weight_h [channels, channels, R, S], Glorot uniform; bias
+///             [channels] from 0; with layer norm norm_weight [channels] from 1 and norm_bias [channels] from
+///             0. The statistics are those of a whole sample, eps 1e-12
 /// source      Nayebi et al. 2018 (SimpleRNN)
 class SimpleConvRNN final : public ConvCell {
  public:
@@ -113,9 +113,10 @@ struct ConvLstmExtraOptions {
 ///
 /// x           [B, in, H, W] f32
 /// returns     h' [B, channels, H, W]
-/// parameters  weight [4·channels, in + channels, R, S], Glorot uniform; bias [4·channels] from 0, the forget bias of 1 is
-///             beside it. With peepholes peephole_i, peephole_f, peephole_o [channels, H, W] from 0; with layer norm
-///             norm_weight [5·channels] from 1 and norm_bias from 0, in the order i, j, f, o, c'
+/// parameters  weight [4·channels, in + channels, R, S], Glorot uniform; bias [4·channels] from 0, the forget
+///             bias of 1 is beside it. With peepholes peephole_i, peephole_f, peephole_o [channels, H, W]
+///             from 0; with layer norm norm_weight [5·channels] from 1 and norm_bias from 0, in the order i,
+///             j, f, o, c'
 /// throws      ValueError if peepholes have no map
 /// source      Shi et al. 2015, Convolutional LSTM network
 class ConvLSTM final : public ConvCell {
@@ -137,8 +138,8 @@ class ConvLSTM final : public ConvCell {
 ///
 /// x           [B, in, H, W] f32
 /// returns     h' [B, channels, H, W], which is the state, too
-/// parameters  gates_weight [2·channels, in + channels, R, S] and candidate_weight [channels, in + channels, R, S], Glorot
-///             uniform; gates_bias [2·channels] from 1, candidate_bias [channels] from 0
+/// parameters  gates_weight [2·channels, in + channels, R, S] and candidate_weight [channels, in + channels,
+///             R, S], Glorot uniform; gates_bias [2·channels] from 1, candidate_bias [channels] from 0
 /// source      Ballas et al. 2016, Delving deeper into convolutional networks
 class ConvGRU final : public ConvCell {
  public:

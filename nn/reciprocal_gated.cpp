@@ -67,8 +67,9 @@ ReciprocalConfig rgc_median(std::int64_t channels, std::int64_t residual, std::i
   return config;
 }
 
-void ReciprocalGatedCell::check() const {
-  const ReciprocalConfig& c = config_;
+namespace {
+
+void check(const ReciprocalConfig& c) {
   constexpr const char* op = "reciprocal_gated";
   if (c.in < 1 || c.out < 1 || c.cell < 0 || c.residual < 0 || c.feedback < 0)
     reject<ValueError>(op, "in {}, cell {}, out {}, residual {} and feedback {} channels make no cell", c.in,
@@ -87,33 +88,31 @@ void ReciprocalGatedCell::check() const {
                        c.out);
 }
 
-void ReciprocalGatedCell::add_weight(const char* name, Var W::*field, std::int64_t out, std::int64_t in,
-                                     Size2d kernel) {
-  const Size2d k = fit(kernel, config_.map);
-  slots_.push_back({{}, field});
-  add_parameter(
-      name, slots_.back().parameter, Role::weight, {out, in, k.height, k.width}, home(),
-      config_.init_scale > 0 ? init::kaiming_normal(std::sqrt(config_.init_scale)) : init::xavier_uniform());
-}
-
-void ReciprocalGatedCell::add_bias(const char* name, Var W::*field, std::int64_t channels, float start) {
-  if (!config_.bias) return;
-  slots_.push_back({{}, field});
-  add_parameter(name, slots_.back().parameter, Role::bias, {channels}, home(), init::constant(start));
-}
-
-void ReciprocalGatedCell::add_gate(const char* name, Var W::*field, const char* depthwise_name,
-                                   Var W::*depthwise, std::int64_t out, std::int64_t in, Size2d kernel,
-                                   bool separable) {
-  if (separable) add_weight(depthwise_name, depthwise, in, 1, kernel);
-  add_weight(name, field, out, in, separable ? Size2d(1) : kernel);
-}
+}  // namespace
 
 ReciprocalGatedCell::ReciprocalGatedCell(const ReciprocalConfig& config, const Device& device)
-    : ConvCell("reciprocal_gated", device), config_(config) {
-  check();
+    : ConvCell("reciprocal_gated"), config_(config) {
+  check(config);
   const ReciprocalConfig& c = config_;
-  slots_.reserve(32);  // 15 kernels, 4 depthwise ones, 7 biases
+  slots_.reserve(conv_rnn::kReciprocalOperands);
+  using Field = Var W::*;
+  const auto add_weight = [&](const char* name, Field field, std::int64_t out, std::int64_t in,
+                              Size2d kernel) {
+    const Size2d k = fit(kernel, c.map);
+    slots_.push_back({{}, field});
+    add_parameter(name, slots_.back().parameter, Role::weight, {out, in, k.height, k.width}, device,
+                  c.init_scale > 0 ? init::kaiming_normal(std::sqrt(c.init_scale)) : init::xavier_uniform());
+  };
+  const auto add_bias = [&](const char* name, Field field, std::int64_t channels, float start) {
+    if (!c.bias) return;
+    slots_.push_back({{}, field});
+    add_parameter(name, slots_.back().parameter, Role::bias, {channels}, device, init::constant(start));
+  };
+  const auto add_gate = [&](const char* name, Field field, const char* depthwise_name, Field depthwise,
+                            std::int64_t out, std::int64_t in, Size2d kernel, bool separable) {
+    if (separable) add_weight(depthwise_name, depthwise, in, 1, kernel);
+    add_weight(name, field, out, in, separable ? Size2d(1) : kernel);
+  };
   if (c.cell > 0) {
     add_gate("c_to_c_decay", &W::c_to_c_decay, "depthwise_c_to_c_decay", &W::depthwise_c_to_c_decay, c.cell,
              c.cell, c.decay_kernel, c.decay_separable);

@@ -13,9 +13,9 @@ enum class FeedbackEntry {
   output  ///< added to what goes into h
 };
 
-/// Every choice of the reciprocal gated cell. The names are those of the released search, the letters those of
-/// reciprocal_gated_step. Not offered: batch norm, crelu, repeated depthwise kernels, dropout, and depthwise kernels
-/// anywhere but in the four gates.
+/// Every choice of the reciprocal gated cell. The names are those of the released search, the letters those
+/// of reciprocal_gated_step. Not offered: batch norm, crelu, repeated depthwise kernels, dropout, and
+/// depthwise kernels anywhere but in the four gates.
 struct ReciprocalConfig {
   std::int64_t in = 0;        ///< channels of x
   std::int64_t cell = 0;      ///< of c; 0: no c, one state
@@ -54,18 +54,18 @@ struct ReciprocalConfig {
   bool keep_gates = false;  ///< see ConvCellShape
 };
 
-/// The cell of the first paper's equations: sigmoid gates by four convolutions, and x itself goes into both states. A
-/// gate bias of −2 lets 0.88 of x pass at the start instead of one half.
+/// The cell of the first paper's equations: sigmoid gates by four convolutions, and x itself goes into both
+/// states. A gate bias of −2 lets 0.88 of x pass at the start instead of one half.
 /// source  Nayebi et al. 2018, Task-driven convolutional recurrent models of the visual system
 ReciprocalConfig rgc_paper(std::int64_t channels, float gate_bias = 0.0f);
 
-/// The cell as released with the shallow network: six convolutions without bias, x through one of them into c, and the
-/// residual in h's gate. x is to be the ELU of the node's convolution.
+/// The cell as released with the shallow network: six convolutions without bias, x through one of them into
+/// c, and the residual in h's gate. x is to be the ELU of the node's convolution.
 /// source  Nayebi et al. 2018
 ReciprocalConfig rgc_shallow(std::int64_t channels, std::int64_t residual);
 
-/// The median of the best cells of the architecture search, as in the released network of ten layers: gates are
-/// depthwise 7×7 and 1×1, c has 64 channels, the residual goes into h, and feedback through 1×1, too.
+/// The median of the best cells of the architecture search, as in the released network of ten layers: gates
+/// are depthwise 7×7 and 1×1, c has 64 channels, the residual goes into h, and feedback through 1×1, too.
 /// source  Nayebi et al. 2022, Recurrent connections in the primate ventral visual stream
 ReciprocalConfig rgc_median(std::int64_t channels, std::int64_t residual, std::int64_t feedback = 0,
                             std::int64_t cell = 64);
@@ -74,9 +74,11 @@ ReciprocalConfig rgc_median(std::int64_t channels, std::int64_t residual, std::i
 ///
 /// x           [B, config.in, H, W] f32; with it residual and feedback, if the config has them
 /// returns     h' [B, config.out, H, W]
-/// parameters  named as the fields of ReciprocalWeights, those that the config asks for; with layer norm c_gamma, c_beta,
-///             h_gamma, h_beta. Without a bias of its own, a convolution shares that of its sum
-/// throws      ValueError for a config that contradicts itself; ShapeError, ValueError naming the op in a step
+/// parameters  named as the fields of ReciprocalWeights, those that the config asks for; with layer norm
+///             c_gamma, c_beta, h_gamma, h_beta. Without a bias of its own, a convolution shares that of its
+///             sum
+/// throws      ValueError for a config that contradicts itself; ShapeError, ValueError naming the op in a
+///             step
 class ReciprocalGatedCell final : public ConvCell {
  public:
   ReciprocalGatedCell(const ReciprocalConfig& config, const Device& device);
@@ -87,13 +89,6 @@ class ReciprocalGatedCell final : public ConvCell {
     return {config_.cell, config_.out};
   }
   CellResult next(const CellInputs& inputs, const CellState& state) override;
-  void check() const;
-  void add_weight(const char* name, Var ReciprocalWeights::*field, std::int64_t out, std::int64_t in,
-                  Size2d kernel);
-  void add_bias(const char* name, Var ReciprocalWeights::*field, std::int64_t channels, float start);
-  void add_gate(const char* name, Var ReciprocalWeights::*field, const char* depthwise_name,
-                Var ReciprocalWeights::*depthwise, std::int64_t out, std::int64_t in, Size2d kernel,
-                bool separable);
 
   struct Slot {
     Parameter parameter;

@@ -10,8 +10,8 @@
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/reshape.h"
 
-/// The recurrent cells of autograd/ops/conv_rnn_*.h as compositions of plain ops, line by line as their formulas stand:
-/// what the fused steps are compared with, in value, gradient and memory.
+/// The recurrent cells of autograd/ops/conv_rnn_*.h as compositions of plain ops, line by line as their
+/// formulas stand: what the fused steps are compared with, in value, gradient and memory.
 namespace fovea {
 namespace conv_rnn {
 
@@ -84,8 +84,8 @@ inline Var composed_function(Function f, const Var& x) { return f == Function::i
 /// time_decay_step of plain ops.
 inline Var time_decay_composed(const Var& x, const Var& state, const Var& tau) { return tau * state + x; }
 
-/// Normalises a map with the statistics of a whole sample, and scales and shifts by channel: the layer norm of the
-/// released cells, which others call group norm with one group.
+/// Normalises a map with the statistics of a whole sample, and scales and shifts by channel: the layer norm
+/// of the released cells, which others call group norm with one group.
 ///
 /// x            [N, C, H, W] f32
 /// gamma, beta  [C] f32
@@ -106,7 +106,8 @@ inline Var conv_simple_composed(const Var& x, const Var& h, const Var& w_x, cons
 /// What an LSTM may have beside its kernel, and the fused step has not; Var() where it does not.
 ///
 /// peephole_i, peephole_f, peephole_o  [D, H, W]: times the old c, added to their gates
-/// gamma, beta                         [D] each, of i, j, f, o and c' in this order: map_norm() before the functions
+/// gamma, beta                         [D] each, of i, j, f, o and c' in this order: map_norm() before the
+///                                     functions
 struct ConvLstmExtras {
   Var peephole_i = {}, peephole_f = {}, peephole_o = {};
   std::vector<Var> gamma = {}, beta = {};
@@ -154,7 +155,8 @@ inline IntersectionRnnResult intersection_rnn_composed(const Var& x, const Var& 
           conv_rnn::composed_blend(sigmoid(gates[0] + 1.0), h, tanh(gates[1]))};
 }
 
-/// Scales and shifts of a layer norm before φ_c and φ_h, [C] and [D], which the fused step has not; Var() for none.
+/// Scales and shifts of a layer norm before φ_c and φ_h, [C] and [D], which the fused step has not; Var() for
+/// none.
 struct ReciprocalNorms {
   Var c_gamma = {}, c_beta = {}, h_gamma = {}, h_beta = {};
 };

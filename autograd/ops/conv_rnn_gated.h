@@ -5,12 +5,13 @@
 #include "autograd/ops/conv_rnn_links.h"
 #include "kernels/ops/conv_terms.h"
 
-/// Recurrent cells whose gates are one convolution of input and state: LSTM, UGRNN, IntersectionRNN. A step is two
-/// launches, all gates and then all gate arithmetic, and one record. conv_rnn_composed.h has the same of plain ops.
+/// Recurrent cells whose gates are one convolution of input and state: LSTM, UGRNN, IntersectionRNN. A step
+/// is two launches, all gates and then all gate arithmetic, and one record. conv_rnn_composed.h has the same
+/// of plain ops.
 namespace fovea {
 
-/// keep_gates  keeps the gates before their functions until backward, which then needs no convolution to have them again:
-///             a third less arithmetic in backward for a map more of memory for each gate
+/// keep_gates  keeps the gates before their functions until backward, which then needs no convolution to have
+///             them again: a third less arithmetic in backward for a map more of memory for each gate
 struct ConvCellOptions {
   bool keep_gates = false;
 };
@@ -113,18 +114,18 @@ inline Grads one_kernel_slopes(const OneKernelCell& cell, const Grads& dys, Need
   Grads d(static_cast<std::size_t>(count)), slopes;
   for (const Tensor& dy : dys) slopes.push_back(dy.defined() ? dy.contiguous(cell.op) : Tensor());
   const auto data_of = [](const Tensor& x) { return x.defined() ? x.data() : nullptr; };
-  CellSlopes parts[2];
+  CellSlopes parts;
   for (int p = 0; p < update.parts; ++p) {
-    parts[p].dout[0] = data_of(slopes[p]);
-    if (cell.kind == CellKind::lstm) parts[p].dout[1] = data_of(slopes[1]);
+    parts.part[p].dout[0] = data_of(slopes[p]);
+    if (cell.kind == CellKind::lstm) parts.part[p].dout[1] = data_of(slopes[1]);
     for (int k = 0; k < cell.gates / update.parts; ++k)
-      parts[p].dgate[k] = dgates.data() + (update.part[p].gate[k] - gate_map.data());
+      parts.part[p].dgate[k] = dgates.data() + (update.part[p].gate[k] - gate_map.data());
     const int source = cell.kind == CellKind::lstm ? 2 : p == 0 ? 1 : 0;
     if (!needs[source]) continue;
     d[source] = map_like(cell.op, gate_map, cell.channels);
-    parts[p].din[0] = d[source].data();
+    parts.part[p].din[0] = d[source].data();
   }
-  on(gate_map.queue(), [&](auto& q) { kernels::cell_update_grad(q, update, parts[0], parts[1]); });
+  on(gate_map.queue(), [&](auto& q) { kernels::cell_update_grad(q, update, parts); });
   link_slopes(cell.op, links, operands, Maps(2), {dgates}, wanted(needs, count), d);
   return d;
 }
@@ -167,11 +168,12 @@ inline std::vector<Var> one_kernel_cell(const OpInfo& info, CellKind kind, int g
 /// b        [4·D] f32, or Var() for none
 /// options  forget_bias; keep_gates: whether the gates stay for backward or are computed again
 /// returns  h' and c', both [N, D, H, W]
-/// keeps    x, h, c, w, b; gates [N, 4·D, H, W] only if asked for. The gates' slopes follow from dh' and dc', and are
-///          correlated with w (dx, dh) and with x and h (dw)
+/// keeps    x, h, c, w, b; gates [N, 4·D, H, W] only if asked for. The gates' slopes follow from dh' and dc',
+///          and are correlated with w (dx, dh) and with x and h (dw)
 /// throws   ShapeError, DTypeError, DeviceError; each names the operand
 /// order    terms, channels and taps in a fixed nesting given by the shape; each gate by itself
-/// source   Shi et al. 2015, Convolutional LSTM network; order of gates and forget bias as in TensorFlow's cell
+/// source   Shi et al. 2015, Convolutional LSTM network; order of gates and forget bias as in TensorFlow's
+///          cell
 inline ConvLstmState conv_lstm_step(const Var& x, const ConvLstmState& state, const Var& w, const Var& b,
                                     const ConvLstmOptions& options = {}) {
   const auto results =
@@ -196,8 +198,8 @@ inline Var conv_ugrnn_step(const Var& x, const Var& h, const Var& w, const Var& 
                                    x, {h}, w, b)[0];
 }
 
-/// One step of the intersection RNN, convolutional: gated through time (h') and, past its own candidate, through depth
-/// (y): two launches. See conv_lstm_step.
+/// One step of the intersection RNN, convolutional: gated through time (h') and, past its own candidate,
+/// through depth (y): two launches. See conv_lstm_step.
 ///
 /// formula  [g; q; g'; q'] = w ⋆ [x; h] + b, G = σ(g + 1), G' = σ(g' + 1), h' = G·h + (1 − G)·tanh(q),
 ///          y = G'·x + (1 − G')·relu(q')

@@ -31,7 +31,8 @@ inline constexpr OpInfo conv_gru_step_info{
 
 namespace conv_rnn {
 
-/// Operands x, h, gates, gates_bias, candidate, candidate_bias, and behind them the reset state r·h as a further map.
+/// Operands x, h, gates, gates_bias, candidate, candidate_bias, and behind them the reset state r·h as a
+/// further map.
 struct GruCell {
   static constexpr int kOperands = 6, kReset = 6;
   std::int64_t in_channels, channels;
@@ -109,8 +110,8 @@ inline Grads gru_slopes(const char* op, const GruCell& cell, const Tensor& slope
                dcandidate = Tensor::empty_like(maps.candidate, op);
   Grads d(GruCell::kOperands + 1);
   d[1] = Tensor::empty_like(h, op);
-  const auto grad = [&](const CellUpdate& update, const CellSlopes& slopes) {
-    on(dy.queue(), [&](auto& q) { kernels::cell_update_grad(q, update, slopes, {}); });
+  const auto grad = [&](const CellUpdate& update, const CellSlopes::Part& slopes) {
+    on(dy.queue(), [&](auto& q) { kernels::cell_update_grad(q, update, {.part = {slopes, {}}}); });
   };
   grad(cell.blend(h, maps.gates.data() + half, 2, maps.candidate, {}),
        {.dout = {dy.data()}, .dgate = {dgates.data() + half, dcandidate.data()}, .din = {d[1].data()}});
@@ -135,17 +136,18 @@ inline Grads gru_slopes(const char* op, const GruCell& cell, const Tensor& slope
 /// One step of a convolutional GRU: three launches (r·h and u, the candidate, h'), four with keep_gates. See
 /// conv_lstm_step.
 ///
-/// formula  [r; u] = gates ⋆ [x; h] + gates_bias, R = σ(r + 1), U = σ(u), q = candidate ⋆ [x; R·h] + candidate_bias,
-///          h' = U·h + (1 − U)·tanh(q)
+/// formula  [r; u] = gates ⋆ [x; h] + gates_bias, R = σ(r + 1), U = σ(u), q = candidate ⋆ [x; R·h] +
+///          candidate_bias, h' = U·h + (1 − U)·tanh(q)
 /// h        [N, D, H, W] f32
-/// weights  gates [2·D, C + D, R, S] with bias [2·D], candidate [D, C + D, R', S'] with bias [D], f32; stride 1, SAME
-///          padding
+/// weights  gates [2·D, C + D, R, S] with bias [2·D], candidate [D, C + D, R', S'] with bias [D], f32; stride
+///          1, SAME padding
 /// options  keep_gates: whether gates and candidate stay for backward or are computed again
 /// returns  h' [N, D, H, W], which is the output, too
-/// keeps    x, h and all weights; only if asked for: gate_maps [N, 2·D, H, W], reset (R·h) and candidate_map, both
-///          [N, D, H, W]
-/// source   Cho et al. 2014, Learning phrase representations; Ballas et al. 2016, Delving deeper into convolutional
-///          networks (with convolutions). The 1 in R is an extra bias of the released ventral-stream models
+/// keeps    x, h and all weights; only if asked for: gate_maps [N, 2·D, H, W], reset (R·h) and candidate_map,
+///          both [N, D, H, W]
+/// source   Cho et al. 2014, Learning phrase representations; Ballas et al. 2016, Delving deeper into
+///          convolutional networks (with convolutions). The 1 in R is an extra bias of the released
+///          ventral-stream models
 inline Var conv_gru_step(const Var& x, const Var& h, const ConvGruWeights& weights,
                          const ConvCellOptions& options = {}) {
   constexpr const char* op = "conv_gru_step";

@@ -15,15 +15,16 @@
 #include "kernels/ops/reduce.h"
 #include "tensor/views.h"
 
-/// What the recurrent cells of convolutional nets share: the convolutions of a step, described by the numbers of its
-/// operands, so that a gradient rule can hold the description.
+/// What the recurrent cells of convolutional nets share: the convolutions of a step, described by the numbers
+/// of its operands, so that a gradient rule can hold the description.
 ///
-/// Operands are tensors in the order of the record's inputs. Maps are [N, C, H, W], all of one N, H and W; kernels are
-/// [O, I, R, S] with stride 1 and SAME padding (same_padding: behind the map, where R or S is even).
+/// Operands are tensors in the order of the record's inputs. Maps are [N, C, H, W], all of one N, H and W;
+/// kernels are [O, I, R, S] with stride 1 and SAME padding (same_padding: behind the map, where R or S is
+/// even).
 namespace fovea::conv_rnn {
 
-/// One convolution: map `source` with kernel `weight` is a term of a slab. The kernel may reach further maps, too: its
-/// input channels from `first_in` on, as many as the map has, belong to this one.
+/// One convolution: map `source` with kernel `weight` is a term of a slab. The kernel may reach further maps,
+/// too: its input channels from `first_in` on, as many as the map has, belong to this one.
 struct Link {
   int source = -1, weight = -1, slab = 0;
   int depthwise = -1;  ///< operand [I, 1, R, S]: a kernel for each channel, before `weight`; -1: none
@@ -74,8 +75,8 @@ inline ConvTerm forward_term(const Tensor& x, const Tensor& w, std::int64_t firs
   term.w += first_out * term.w_out + first_in * term.w_in;
   return term;
 }
-/// What dy adds to the slope of the map that takes the channels of w from first_in on: the correlation with the kernel
-/// turned by 180 degrees.
+/// What dy adds to the slope of the map that takes the channels of w from first_in on: the correlation with
+/// the kernel turned by 180 degrees.
 inline ConvTerm backward_term(const Tensor& dy, const Tensor& w, std::int64_t first_in) {
   ConvTerm term = term_of(dy, w);
   term.w += first_in * term.w_in + term.w_in - 1;
@@ -129,8 +130,8 @@ inline Tensor map_like(const char* op, const Tensor& map, std::int64_t channels)
   return Tensor::empty({map.size(0), channels, map.size(2), map.size(3)}, DType::f32, map.device(), op);
 }
 
-/// The maps between the depthwise and the 1×1 kernels, one for each link; undefined where there is none. One launch, or
-/// none.
+/// The maps between the depthwise and the 1×1 kernels, one for each link; undefined where there is none. One
+/// launch, or none.
 inline Maps depthwise_maps(const char* op, const Links& links, Kept operands) {
   Maps maps(static_cast<std::size_t>(links.links));
   if (!links.has_depthwise()) return maps;
@@ -167,8 +168,8 @@ inline Maps slabs_of(const char* op, const Links& links, Kept operands, const Ma
   return slabs;
 }
 
-/// Writes the slope of a kernel's input channels from first_in on into dw. conv2d knows equal padding on all sides
-/// only, so an even kernel is seen as the odd one around it.
+/// Writes the slope of a kernel's input channels from first_in on into dw. conv2d knows equal padding on all
+/// sides only, so an even kernel is seen as the odd one around it.
 inline void grad_weight(const char* op, const Tensor& x, const Tensor& dy, const Tensor& dw,
                         std::int64_t first_in) {
   const ConvTerm term = term_of(x, dw);
@@ -217,8 +218,8 @@ inline std::vector<bool> wanted(Needs needs, int count) {
   return flags;
 }
 
-/// The slopes of all operands that want one, given those of the slabs. Where d[source] is there already it is added to
-/// in place.
+/// The slopes of all operands that want one, given those of the slabs. Where d[source] is there already it is
+/// added to in place.
 inline void link_slopes(const char* op, const Links& links, Kept operands, const Maps& between,
                         const Maps& dslabs, const std::vector<bool>& needs, Grads& d) {
   const Queue& queue = operands[0].queue();

@@ -7,8 +7,8 @@
 #include "autograd/ops/conv_rnn_links.h"
 #include "kernels/ops/conv_terms.h"
 
-/// The reciprocal gated cell of the ventral-stream models, in all its forms: which convolutions it has is told by the
-/// kernels that are given. conv_rnn_composed.h has the same of plain ops.
+/// The reciprocal gated cell of the ventral-stream models, in all its forms: which convolutions it has is
+/// told by the kernels that are given. conv_rnn_composed.h has the same of plain ops.
 namespace fovea {
 
 /// What comes into a step.
@@ -22,8 +22,8 @@ struct ReciprocalState {
   Var h = {};  ///< [N, D, H, W]: the output
 };
 
-/// Kernels by what they read and what they are added to; Var() for a convolution that the cell does not have. Where a
-/// depthwise kernel is given, its gate's kernel comes after it and is usually 1×1.
+/// Kernels by what they read and what they are added to; Var() for a convolution that the cell does not have.
+/// Where a depthwise kernel is given, its gate's kernel comes after it and is usually 1×1.
 struct ReciprocalWeights {
   Var c_to_c_decay = {}, x_to_c_decay = {}, residual_to_c_decay = {};  ///< τ_c: [C, ·, R, S]
   Var h_to_c_gate = {}, x_to_c_gate = {}, residual_to_c_gate = {};     ///< γ_c: [C, ·, R, S]
@@ -39,7 +39,8 @@ struct ReciprocalWeights {
   Var feedback_bias = {};                                       ///< [D], or [C] if feedback_to_c
 };
 
-/// Functions, and what else enters the states. The factors of old state and source are offset + scale·function.
+/// Functions, and what else enters the states. The factors of old state and source are offset +
+/// scale·function.
 struct ReciprocalOptions {
   Function decay = Function::sigmoid, gate = Function::sigmoid;  ///< φ_τ, φ_γ
   Function cell = Function::elu, output = Function::elu;         ///< φ_c, φ_h
@@ -255,25 +256,25 @@ inline Grads reciprocal_slopes(const char* op, const ReciprocalCell& cell, const
     if (slabs[s].defined()) dslabs[s] = Tensor::empty_like(slabs[s], op);
   Grads d(kReciprocalOperands);
   const CellUpdate update = cell.update(operands, slabs);
-  CellSlopes slopes[2];
+  CellSlopes slopes;
   Tensor dy[2], x_through_c;
   for (int p = 0; p < 2; ++p) {
     if (dys[p].defined()) {
       dy[p] = dys[p].contiguous(op);
-      slopes[p].dout[0] = dy[p].data();
+      slopes.part[p].dout[0] = dy[p].data();
     }
     for (int k = 0; k < kCellGates; ++k)
       if (update.part[p].gate[k] != nullptr)
-        slopes[p].dgate[k] = dslabs[k == 3 ? static_cast<int>(kFeedback) : 3 * p + k].data();
+        slopes.part[p].dgate[k] = dslabs[k == 3 ? static_cast<int>(kFeedback) : 3 * p + k].data();
     for (int k = 0; k < kCellInputs; ++k) {
       const int source = k == 0 ? (p == 0 ? kC : kH) : k == 1 ? kX : kResidual;
       if (update.part[p].in[k] == nullptr || !needs[source]) continue;
       Tensor& to = p == 0 && k == 1 ? x_through_c : d[source];
       to = Tensor::empty_like(operands[source], op);
-      slopes[p].din[k] = to.data();
+      slopes.part[p].din[k] = to.data();
     }
   }
-  on(operands[kH].queue(), [&](auto& q) { kernels::cell_update_grad(q, update, slopes[0], slopes[1]); });
+  on(operands[kH].queue(), [&](auto& q) { kernels::cell_update_grad(q, update, slopes); });
   if (x_through_c.defined() && d[kX].defined())
     accumulate(x_through_c, d[kX]);
   else if (x_through_c.defined())
@@ -284,9 +285,10 @@ inline Grads reciprocal_slopes(const char* op, const ReciprocalCell& cell, const
 
 }  // namespace conv_rnn
 
-/// One step of the reciprocal gated cell: each of its two states keeps a part of itself and takes in a part of its
-/// source, and each part is gated by one of the states. At most three launches: depthwise kernels if there are any, all
-/// other convolutions, all gate arithmetic. Sums over `given` kernels, each with stride 1 and SAME padding.
+/// One step of the reciprocal gated cell: each of its two states keeps a part of itself and takes in a part
+/// of its source, and each part is gated by one of the states. At most three launches: depthwise kernels if
+/// there are any, all other convolutions, all gate arithmetic. Sums over `given` kernels, each with stride 1
+/// and SAME padding.
 ///
 /// formula  τ_c = φ_τ(c_to_c_decay ⋆ c + x_to_c_decay ⋆ x + residual_to_c_decay ⋆ r),
 ///          γ_c = φ_γ(h_to_c_gate ⋆ h + x_to_c_gate ⋆ x + residual_to_c_gate ⋆ r),
@@ -300,15 +302,16 @@ inline Grads reciprocal_slopes(const char* op, const ReciprocalCell& cell, const
 /// weights  see ReciprocalWeights; a depthwise kernel stands before its gate's own, nothing in between
 /// options  functions, offsets, scales, and what enters s_c and s_h beside the convolutions
 /// returns  c' [N, C, H, W] and h' [N, D, H, W], which is the output
-/// keeps    the operands; the seven sums of convolutions ([N, C, H, W] or [N, D, H, W]) only if asked for. Their slopes
-///          follow from dc' and dh', and are correlated with kernels and maps
+/// keeps    the operands; the seven sums of convolutions ([N, C, H, W] or [N, D, H, W]) only if asked for.
+///          Their slopes follow from dc' and dh', and are correlated with kernels and maps
 /// throws   ShapeError, DTypeError, DeviceError, ValueError (functions; a kernel without its map)
 /// order    terms, channels and taps in a fixed nesting given by the shape; each gate by itself
-/// source   Nayebi et al. 2018, Task-driven convolutional recurrent models of the visual system; the general form and its
-///          constants: Nayebi et al. 2022, Recurrent connections in the primate ventral visual stream
+/// source   Nayebi et al. 2018, Task-driven convolutional recurrent models of the visual system; the general
+///          form and its constants: Nayebi et al. 2022, Recurrent connections in the primate ventral visual
+///          stream
 ///
-/// Not in one step: normalisation before φ_c and φ_h, crelu, repeated depthwise kernels, depthwise kernels before s_c, s_h
-/// or feedback, and feedback that enters x: those are ops of their own around it.
+/// Not in one step: normalisation before φ_c and φ_h, crelu, repeated depthwise kernels, depthwise kernels
+/// before s_c, s_h or feedback, and feedback that enters x: those are ops of their own around it.
 inline ReciprocalState reciprocal_gated_step(const ReciprocalInputs& inputs, const ReciprocalState& state,
                                              const ReciprocalWeights& weights,
                                              const ReciprocalOptions& options = {}) {

@@ -7,8 +7,8 @@
 namespace fovea {
 namespace {
 
-/// Calls f(gates, inputs, at, gate_at) for the elements of a part: `at` is the place in inputs and results, gate_at[k]
-/// that in gate k.
+/// Calls f(gates, inputs, at, gate_at) for the elements of a part: `at` is the place in inputs and results,
+/// gate_at[k] that in gate k.
 template <class F>
 void for_elements(cpu::Queue& queue, std::int64_t batch, const CellPart& part, F&& f) {
   cpu::for_ranges(
@@ -50,12 +50,11 @@ void kernels::cell_update(cpu::Queue& queue, const CellUpdate& cell) {
   });
 }
 
-void kernels::cell_update_grad(cpu::Queue& queue, const CellUpdate& cell, const CellSlopes& first,
-                               const CellSlopes& second) {
+void kernels::cell_update_grad(cpu::Queue& queue, const CellUpdate& cell, const CellSlopes& all) {
   with_cell_kind(cell.kind, [&]<CellKind kKind>(CellKindTag<kKind>) {
     for (int p = 0; p < cell.parts; ++p) {
       const CellPart& part = cell.part[p];
-      const CellSlopes& slopes = p == 0 ? first : second;
+      const CellSlopes::Part& slopes = all.part[p];
       for_elements(queue, cell.batch, part,
                    [&](const CellGates& gates, const CellInputs& inputs, std::int64_t i,
                        const std::int64_t* gate_at, std::int64_t e) {

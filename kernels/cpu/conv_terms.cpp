@@ -9,13 +9,15 @@
 #include "kernels/ops/conv2d.h"
 #include "kernels/ops/elementwise.h"
 
-/// An ordinary term is one call of conv2d with a copy of the weights, in its order and grown by zeros to an odd size
-/// with equal padding on both sides; the terms of a slab are added in their order. A depthwise term has one input
-/// channel per output, too little for conv2d's tiles: it is a direct loop over a padded copy of the plane.
+/// An ordinary term is one call of conv2d with a copy of the weights, in its order and grown by zeros to an
+/// odd size with equal padding on both sides; the terms of a slab are added in their order. A depthwise term
+/// has one input channel per output, too little for conv2d's tiles: it is a direct loop over a padded copy of
+/// the plane.
 namespace fovea::cpu {
 namespace {
 
-/// Padding on both sides for `taps` weights with `before` zeros before the map; the odd kernel has 2·padding + 1.
+/// Padding on both sides for `taps` weights with `before` zeros before the map; the odd kernel has 2·padding
+/// + 1.
 constexpr std::int64_t even_padding(int taps, int before) {
   return before > taps - 1 - before ? before : taps - 1 - before;
 }
@@ -52,8 +54,8 @@ void copy_weights(Queue& queue, const ConvTerm& term, const Conv2d& shape, float
   });
 }
 
-/// Pixels of y[n, o] that a tap's row and column reach are few where maps are small, so a plane is copied with its
-/// zeros around it and each vector of outputs meets all taps.
+/// Pixels of y[n, o] that a tap's row and column reach are few where maps are small, so a plane is copied
+/// with its zeros around it and each vector of outputs meets all taps.
 struct PaddedPlane {
   int rows, pitch;
   PaddedPlane(const ConvTerms& plan, const ConvTerm& term)

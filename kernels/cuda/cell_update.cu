@@ -5,10 +5,11 @@
 #include "kernels/cuda/strided.cuh"
 #include "kernels/simt/simt.h"
 
-/// All gate arithmetic of a cell in one pass. Bytes per element, 4 for each operand that is there: LSTM 28 (4 gates and c
-/// read, h' and c' written), a gated state 4·(gates + inputs + 1); the gradient reads those, the slopes of the results,
-/// and writes one slope for each gate and input. Predicted: 85 % of the memory roof; some 20 to 80 instructions a gate
-/// for exp and tanh are below what the arithmetic units can do in that time.
+/// All gate arithmetic of a cell in one pass. Bytes per element, 4 for each operand that is there: LSTM 28 (4
+/// gates and c read, h' and c' written), a gated state 4·(gates + inputs + 1); the gradient reads those, the
+/// slopes of the results, and writes one slope for each gate and input. Predicted: 85 % of the memory roof;
+/// some 20 to 80 instructions a gate for exp and tanh are below what the arithmetic units can do in that
+/// time.
 ///
 /// Blocks of row y of the grid work on part y.
 namespace fovea {
@@ -66,14 +67,15 @@ __global__ void cell_update_kernel(CellUpdate cell) {
 }
 
 template <int kWidth, CellKind kKind>
-__global__ void cell_update_grad_kernel(CellUpdate cell, CellSlopes first, CellSlopes second) {
+__global__ void cell_update_grad_kernel(CellUpdate cell, CellSlopes all) {
   const CellPart& part = cell.part[blockIdx.y];
-  const CellSlopes& slopes = blockIdx.y == 0 ? first : second;
+  const CellSlopes::Part& slopes = all.part[blockIdx.y];
   for (const std::int64_t i : gpu::grid_stride(cell.batch * (part.size / kWidth))) {
     const Place<kWidth> place(part, i);
     const Operands<kWidth> from(part, place, i);
     gpu::Pack<float, kWidth> dy[kCellResults], dg[kCellGates], dx[kCellInputs];
     for (int k = 0; k < kCellResults; ++k) dy[k] = load_or_zero<kWidth>(slopes.dout[k], i);
+#pragma unroll  // or dg and dx would be indexed, and lie in local memory
     for (int e = 0; e < kWidth; ++e) {
       CellGates gate = {};
       CellInputs in = {};
@@ -96,7 +98,7 @@ bool can_pack(const CellPart& part) {
   return can;
 }
 template <int kWidth>
-bool can_pack(const CellSlopes& s) {
+bool can_pack(const CellSlopes::Part& s) {
   return gpu::can_pack<kWidth>(kWidth, s.dout[0], s.dout[1], s.dgate[0], s.dgate[1], s.dgate[2], s.dgate[3],
                                s.din[0], s.din[1], s.din[2]);
 }
@@ -119,15 +121,14 @@ void kernels::cell_update(gpu::Queue& queue, const CellUpdate& cell) {
   });
 }
 
-void kernels::cell_update_grad(gpu::Queue& queue, const CellUpdate& cell, const CellSlopes& first,
-                               const CellSlopes& second) {
+void kernels::cell_update_grad(gpu::Queue& queue, const CellUpdate& cell, const CellSlopes& slopes) {
   constexpr int kWidth = gpu::kPackWidth<float>;
   const bool packed = can_pack<kWidth>(cell.part[0]) && can_pack<kWidth>(cell.part[1]) &&
-                      can_pack<kWidth>(first) && can_pack<kWidth>(second);
+                      can_pack<kWidth>(slopes.part[0]) && can_pack<kWidth>(slopes.part[1]);
   with_cell_kind(cell.kind, [&]<CellKind kKind>(CellKindTag<kKind>) {
     launch(queue, "cell_update_grad",
            packed ? cell_update_grad_kernel<kWidth, kKind> : cell_update_grad_kernel<1, kKind>,
-           grid_of(cell, packed ? kWidth : 1), kThreads, 0, cell, first, second);
+           grid_of(cell, packed ? kWidth : 1), kThreads, 0, cell, slopes);
   });
 }
 

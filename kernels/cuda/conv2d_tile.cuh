@@ -63,7 +63,8 @@ struct KernelSlice {
 };
 
 /// Copies kWide output channels, `channels` input channels and `taps` rows of `width` weights to
-/// to[channel][r][s][kWide], zeros for output channels ≥ outs. All threads of the block call it; no barrier inside.
+/// to[channel][r][s][kWide], zeros for output channels ≥ outs. All threads of the block call it; no barrier
+/// inside.
 template <int kWide>
 __device__ __forceinline__ void stage_taps(const KernelSlice& w, int outs, int channels, int taps, int width,
                                            float* to) {

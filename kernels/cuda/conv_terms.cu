@@ -6,15 +6,16 @@
 #include "kernels/cuda/conv2d_tile.cuh"
 #include "kernels/cuda/strided.cuh"
 
-/// All slabs of a step in one launch. A block owns a tile of pixels, of several images where planes are small, for kOut
-/// channels of one slab (one channel if depthwise) and walks over all terms of that slab with its sums in registers
-/// (Note [Sliding rows]); channels come through shared memory in stages. So nothing is written between terms, and maps
-/// of 7x7 still fill the lanes: 9 images of 14 threads instead of one.
+/// All slabs of a step in one launch. A block owns a tile of pixels, of several images where planes are
+/// small, for kOut channels of one slab (one channel if depthwise) and walks over all terms of that slab with
+/// its sums in registers (Note [Sliding rows]); channels come through shared memory in stages. So nothing is
+/// written between terms, and maps of 7x7 still fill the lanes: 9 images of 14 threads instead of one.
 ///
-/// LSTM, 64 + 64→4·64 channels, 3x3 on 28x28: 0.46 GFLOP an image; x and h are read by 32 blocks each (the cache serves
-/// all but the first) and the slabs written once: 1.2 MB, bound by arithmetic. Predicted: 60 % of the fp32 roof where
-/// the plane gives whole warps, as conv2d. Depthwise 7x7: 98 FLOP for 8 bytes and 5 shared loads for every 4
-/// multiply-adds: bound by the loads from shared memory, at some 40 % of the fp32 roof.
+/// LSTM, 64 + 64→4·64 channels, 3x3 on 28x28: 0.46 GFLOP an image; x and h are read by 32 blocks each (the
+/// cache serves all but the first) and the slabs written once: 1.2 MB, bound by arithmetic. Predicted: 60 %
+/// of the fp32 roof where the plane gives whole warps, as conv2d. Depthwise 7x7: 98 FLOP for 8 bytes and 5
+/// shared loads for every 4 multiply-adds: bound by the loads from shared memory, at some 40 % of the fp32
+/// roof.
 namespace fovea {
 namespace {
 
@@ -22,8 +23,8 @@ using gpu::kOut, gpu::kSlide;
 constexpr int kMaxThreads = 256, kWantedThreads = 128, kEnoughBlocks = 264;
 constexpr int kRunTerms = 256;  // of a chain of sums: Note [Short runs] in kernels/cpu/conv2d_tile.h
 
-/// Outputs of a block: kSlide·groups rows by `columns` of `images` images. A stage of term k is channels[k] planes and
-/// taps[k] kernel rows; their pieces have rows of pitch[k].
+/// Outputs of a block: kSlide·groups rows by `columns` of `images` images. A stage of term k is channels[k]
+/// planes and taps[k] kernel rows; their pieces have rows of pitch[k].
 struct Tiling {
   int columns, groups, across, down, images;
   int channels[ConvTerms::kMaxTerms], taps[ConvTerms::kMaxTerms], pitch[ConvTerms::kMaxTerms];
@@ -51,29 +52,35 @@ __device__ __forceinline__ void slide(int count, const float* a, int pitch, cons
 }
 using gpu::slide;
 
-/// Adds a chain of sums to y, which holds what came before it, and empties it.
+/// Adds a chain of sums to y, which holds what came before it, and empties it. Sums are in registers, so all
+/// loops over them are unrolled.
 template <int kWide>
 __device__ __forceinline__ void add_run(const ConvTerms& plan, const ConvSlab& slab, const Pixels& here,
-                                        int out, bool first, bool last, float (&sums)[kSlide][kWide]) {
+                                        int out, bool first, float (&sums)[kSlide][kWide]) {
   const std::int64_t plane = std::int64_t{plan.height} * plan.width;
-  for (int o = 0; o < kWide; ++o)
+  const float* const before = first ? slab.start : slab.y;
+#pragma unroll
+  for (int o = 0; o < kWide; ++o) {
+    const float bias = first && slab.bias != nullptr && o < here.outs ? slab.bias[out + o] : 0.0f;
+#pragma unroll
     for (int j = 0; j < kSlide; ++j) {
-      if (o < here.outs && j < here.rows) {
-        const std::int64_t at = here.at + o * plane + std::int64_t{j} * plan.width;
-        float total = sums[j][o];
-        if (first) {
-          if (slab.bias != nullptr) total += slab.bias[out + o];
-          if (slab.start != nullptr) total += slab.start[at];
-        } else {
-          total += slab.y[at];
-        }
-        if (last) {
-          total = cell_value(slab.f, total + slab.shift);
-          if (slab.times != nullptr) total *= slab.times[at];
-        }
-        slab.y[at] = total;
-      }
+      const std::int64_t at = here.at + o * plane + std::int64_t{j} * plan.width;
+      if (o < here.outs && j < here.rows)
+        slab.y[at] = (before != nullptr ? before[at] + bias : bias) + sums[j][o];
       sums[j][o] = 0.0f;
+    }
+  }
+}
+
+/// f(y + shift)·times over what this thread has written, if a slab asks for it.
+template <int kWide>
+__device__ __forceinline__ void finish(const ConvTerms& plan, const ConvSlab& slab, const Pixels& here) {
+  if (slab.f == Function::identity && slab.times == nullptr && slab.shift == 0.0f) return;
+  for (int o = 0; o < min(kWide, here.outs); ++o)
+    for (int j = 0; j < min(kSlide, here.rows); ++j) {
+      const std::int64_t at = here.at + (std::int64_t{o} * plan.height + j) * plan.width;
+      const float value = cell_value(slab.f, slab.y[at] + slab.shift);
+      slab.y[at] = slab.times != nullptr ? value * slab.times[at] : value;
     }
 }
 
@@ -83,7 +90,7 @@ __global__ void __launch_bounds__(kMaxThreads, 2) conv_terms_kernel(ConvTerms pl
   FOVEA_DYNAMIC_SHARED(float, shared);
   // Blocks of column y belong to the slabs in turn.
   int s = 0, out = static_cast<int>(blockIdx.y) * kWide;
-  for (int padded; out >= (padded = gpu::ceil_div(plan.slab[s].channels, kWide) * kWide); ++s) out -= padded;
+  for (; out >= plan.slab[s].channels; ++s) out -= (plan.slab[s].channels + kWide - 1) / kWide * kWide;
   const ConvSlab& slab = plan.slab[s];
 
   const int tiles = t.across * t.down, tile = static_cast<int>(blockIdx.x % tiles);
@@ -134,11 +141,12 @@ __global__ void __launch_bounds__(kMaxThreads, 2) conv_terms_kernel(ConvTerms pl
         const bool last = k + 1 == slab.first_term + slab.terms && c_begin + t.channels[k] >= all &&
                           r_begin + t.taps[k] >= term.kernel_height;
         if (chain < kRunTerms && !last) continue;
-        add_run(plan, slab, here, out, first, last, sums);
+        add_run(plan, slab, here, out, first, sums);
         chain = 0;
         first = false;
       }
   }
+  if (active) finish<kWide>(plan, slab, here);
 }
 
 /// By shape alone.
@@ -178,7 +186,8 @@ int plan_stages(const ConvTerms& plan, int k, Tiling& t) {
 
 constexpr int kGradThreads = 128;
 
-/// One block for each weight: Σ over all pixels that its tap meets, each thread every kGradThreads-th of them.
+/// One block for each weight: Σ over all pixels that its tap meets, each thread every kGradThreads-th of
+/// them.
 __global__ void __launch_bounds__(kGradThreads)
     depthwise_grad_weight_kernel(std::int64_t batch, int height, int width, ConvTerm term,
                                  const float* __restrict__ dy, float* __restrict__ dw) {

@@ -8,8 +8,8 @@
 
 namespace fovea {
 
-/// Elements of one state and what makes them new. Pointers that are null count as zeros (inputs) or are not written
-/// (results).
+/// Elements of one state and what makes them new. Pointers that are null count as zeros (inputs) or are not
+/// written (results).
 struct CellPart {
   CellRule rule;
   std::int64_t size = 0;  ///< elements of an image: C·H·W
@@ -29,21 +29,25 @@ struct CellUpdate {
   CellPart part[2];
 };
 
-/// Slopes of one part; gate slopes lie as the gates do (gate_stride).
+/// Slopes of each part; gate slopes lie as the gates do (gate_stride).
 struct CellSlopes {
-  const float* dout[kCellResults] = {};
-  float* dgate[kCellGates] = {};
-  float* din[kCellInputs] = {};
+  struct Part {
+    const float* dout[kCellResults] = {};
+    float* dgate[kCellGates] = {};
+    float* din[kCellInputs] = {};
+  };
+  Part part[2];
 };
 
 }  // namespace fovea
 
 namespace fovea::kernels {
 
-/// out = cell_values(rule, gates, inputs) for each element of each part, f32 (kernels/cell_math.h). An out may be an in.
+/// out = cell_values(rule, gates, inputs) for each element of each part, f32 (kernels/cell_math.h). An out
+/// may be an in.
 FOVEA_KERNEL(cell_update, const CellUpdate& cell);
 
 /// dgate, din = cell_slopes(…) for each part; the outs of `cell` are not read. Any kind but decay.
-FOVEA_KERNEL(cell_update_grad, const CellUpdate& cell, const CellSlopes& first, const CellSlopes& second);
+FOVEA_KERNEL(cell_update_grad, const CellUpdate& cell, const CellSlopes& slopes);
 
 }  // namespace fovea::kernels

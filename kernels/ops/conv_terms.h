@@ -48,12 +48,12 @@ static_assert(sizeof(ConvTerms) < 3072);
 namespace fovea::kernels {
 
 /// For each slab, in one launch on a GPU:
-/// y[n, o, i, j] = f(shift + start[n, o, i, j] + bias[o] + Σ_{terms} Σ_{c,r,s} x[n, c, i + r - top, j + s - left]·
-/// w(o, c, r, s))·times[n, o, i, j], f32. A map counts as 0 outside of its planes.
+/// y[n, o, i, j] = f(shift + start[n, o, i, j] + bias[o] + Σ_{terms} Σ_{c,r,s} x[n, c, i + r - top, j + s -
+/// left]· w(o, c, r, s))·times[n, o, i, j], f32. A map counts as 0 outside of its planes.
 FOVEA_KERNEL(conv_terms, const ConvTerms& plan);
 
-/// dw[c, r, s] = Σ_{n,i,j} x[n, c, i + r - top, j + s - left]·dy[n, c, i, j], contiguous: the gradient of one depthwise
-/// term, of which all but w is read.
+/// dw[c, r, s] = Σ_{n,i,j} x[n, c, i + r - top, j + s - left]·dy[n, c, i, j], contiguous: the gradient of one
+/// depthwise term, of which all but w is read.
 FOVEA_KERNEL(depthwise_grad_weight, std::int64_t batch, int height, int width, const ConvTerm& term,
              const float* dy, float* dw);
 

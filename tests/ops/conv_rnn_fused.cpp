@@ -9,7 +9,8 @@
 #include "kernels/simt/grid.h"
 #include "tests/ops/conv_rnn_reference.h"
 
-/// What fusing promises: the values and gradients of the composition, at most three launches, at most half the memory.
+/// What fusing promises: the values and gradients of the composition, at most three launches, at most half
+/// the memory.
 namespace fovea::test {
 namespace {
 
@@ -39,7 +40,8 @@ ReciprocalWeights paper_weights(const Operands& in) {
   w.h_gate_bias = in[7];
   return w;
 }
-/// In: x, residual, feedback, c, h, then kernels in pairs of depthwise and 1×1, then the others and two biases.
+/// In: x, residual, feedback, c, h, then kernels in pairs of depthwise and 1×1, then the others and two
+/// biases.
 ReciprocalWeights median_weights(const Operands& in) {
   ReciprocalWeights w;
   w.depthwise_c_to_c_decay = in[5];
@@ -256,8 +258,8 @@ TEST_CASE("conv_rnn_launches") {
   }
 }
 
-/// With maps of 14x14, where weights are small beside them. The cells without gates keep exactly what their compositions
-/// keep: their inputs, and SimpleRNN its result.
+/// With maps of 14x14, where weights are small beside them. The cells without gates keep exactly what their
+/// compositions keep: their inputs, and SimpleRNN its result.
 TEST_CASE("conv_rnn_kept_bytes") {
   for (const Pair& pair : pairs(4, 14, 14)) {
     INFO(pair.name);

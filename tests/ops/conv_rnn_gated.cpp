@@ -66,8 +66,8 @@ Sample sample_of(const Shape& x, std::int64_t d, std::int64_t rows, std::int64_t
   return sample;
 }
 
-/// Maps of one pixel, of a few, one past the rows of a thread; kernels that are even, larger than the map; channels
-/// around the 8 of a tile; images around the block of a small map.
+/// Maps of one pixel, of a few, one past the rows of a thread; kernels that are even, larger than the map;
+/// channels around the 8 of a tile; images around the block of a small map.
 std::vector<Sample> samples_of(int gates, bool has_c, bool as_many) {
   const auto d = [&](const Shape& x, std::int64_t count) { return as_many ? x[1] : count; };
   std::vector<Sample> samples;
@@ -88,7 +88,8 @@ std::vector<Sample> samples_of(int gates, bool has_c, bool as_many) {
   return samples;
 }
 
-/// Kernels and biases, the inputs from `first` on, are small: 1 − tanh² of a saturated gate has lost its digits.
+/// Kernels and biases, the inputs from `first` on, are small: 1 − tanh² of a saturated gate has lost its
+/// digits.
 auto small_weights(int first) {
   return [first](int input, std::int64_t, double normal) { return input < first ? normal : 0.3 * normal; };
 }

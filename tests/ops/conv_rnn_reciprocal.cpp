@@ -240,8 +240,8 @@ OpCase row(std::vector<Sample> samples) {
       .magnitude = [](std::span<const Doubles> in,
                       const Sample& sample) { return cell(in, sample).magnitude; },
       .terms = terms,
-      // All inputs are small, for which of them are kernels depends on the sample: 1 − tanh² of a saturated gate
-      // has lost its digits.
+      // All inputs are small, for which of them are kernels depends on the sample: 1 − tanh² of a saturated
+      // gate has lost its digits.
       .value = [](int, std::int64_t, double normal) { return 0.4 * normal; }};
 }
 

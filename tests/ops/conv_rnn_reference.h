@@ -33,7 +33,8 @@ struct ReferenceMap {
     return static_cast<std::size_t>((n * all + c) * plane() + i);
   }
 
-  /// Adds x ⋆ w, where x [N, C, H, W] takes the input channels of w from first_in on; depthwise if w is [C, 1, R, S].
+  /// Adds x ⋆ w, where x [N, C, H, W] takes the input channels of w from first_in on; depthwise if w is [C,
+  /// 1, R, S].
   void add(const Doubles& x, const Shape& xs, const Doubles& w, const Shape& ws, std::int64_t first_in = 0,
            bool depthwise = false) {
     const std::int64_t top = (ws[2] - 1) / 2, left = (ws[3] - 1) / 2, in = xs[1];

@@ -79,8 +79,8 @@ TEST_CASE("time_decay_step") {
                       "time_decay_step: tau [3] must be one number (x [2, 3])"}}});
 }
 
-/// Kernels whose taps come in several stages, input channels that do, planes wider than a block's 64 columns and higher
-/// than its rows, many small images in a block.
+/// Kernels whose taps come in several stages, input channels that do, planes wider than a block's 64 columns
+/// and higher than its rows, many small images in a block.
 TEST_CASE("conv_simple_step") {
   const auto step = [](const Device& d, const Shape& w_x, const Shape& w_h, Function f) {
     conv_simple_step(zeros_of({2, 3, 5, 4}, d), zeros_of({2, 2, 5, 4}, d), zeros_of(w_x, d), zeros_of(w_h, d),
