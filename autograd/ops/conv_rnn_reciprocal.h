@@ -148,15 +148,19 @@ struct ReciprocalCell {
   std::int64_t c_channels = 0, h_channels = 0;
 
   std::int64_t slab_channels(int slab) const {
-    return slab < kDecayH || (slab == kFeedback && options.feedback_to_c) ? c_channels : h_channels;
+    return belongs_to_c(slab) ? c_channels : h_channels;
   }
-  Links links() const {
+  bool belongs_to_c(int slab) const {
+    return slab < kDecayH || (slab == kFeedback && options.feedback_to_c);
+  }
+  /// The convolutions of c', of h', or of both.
+  Links links(bool of_c = true, bool of_h = true) const {
     Links all;
     for (int s = 0; s < kReciprocalSlabs; ++s) all.add_slab(slab_channels(s), kFirstBias + s);
     for (int k = 0, depthwise = kFirstDepthwise; k < static_cast<int>(kReciprocalKernels.size()); ++k) {
       const ReciprocalKernel& kernel = kReciprocalKernels[static_cast<std::size_t>(k)];
       const int before = kernel.depthwise != nullptr ? depthwise++ : -1;
-      if (given[kFirstKernel + k])
+      if (given[kFirstKernel + k] && (belongs_to_c(kernel.slab) ? of_c : of_h))
         all.add({.source = kernel.source,
                  .weight = kFirstKernel + k,
                  .slab = kernel.slab,
@@ -247,7 +251,8 @@ inline void check_reciprocal(const char* op, const ReciprocalInputs& in, const R
 inline Grads reciprocal_slopes(const char* op, const ReciprocalCell& cell, const Grads& dys, Needs needs,
                                Kept kept) {
   const Kept operands = kept.first(kReciprocalOperands);
-  const Links links = cell.links();
+  // A state that nobody used has no slopes, and its convolutions are not needed again.
+  const Links links = cell.links(dys[0].defined(), dys[1].defined());
   const Maps between = depthwise_maps(op, links, operands);
   const Maps slabs = cell.options.keep_gates ? Maps(kept.begin() + kReciprocalOperands, kept.end())
                                              : slabs_of(op, links, operands, between);

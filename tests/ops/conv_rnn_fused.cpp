@@ -217,10 +217,11 @@ std::int64_t kept_bytes(const Pair& pair, bool fused) {
 
 TEST_CASE("conv_rnn_fused_equals_composed") {
   for (const Device& device : devices())
-    for (const auto& [height, width] : {std::pair{7, 7}, std::pair{5, 3}})
+    for (const Size2d map : {Size2d(7), Size2d(5, 3)})
       for (const std::int64_t n : {1, 3})
-        for (const Pair& pair : pairs(n, height, width)) {
-          INFO(pair.name << " " << n << " of " << height << "x" << width << " on " << device.description());
+        for (const Pair& pair : pairs(n, map.height, map.width)) {
+          INFO(pair.name << " " << n << " of " << map.height << "x" << map.width << " on "
+                         << device.description());
           const auto expected = run(pair, device, 0);
           for (const int form : {1, 2}) {
             const auto found = run(pair, device, form);
