@@ -3,7 +3,7 @@
 
 #include "kernels/function.h"
 
-/// The gate arithmetic of recurrent cells, one element at a time. Value and slope stand here once; the CPU
+/// The gate arithmetic of recurrent cells, element by element. Value and slope stand here once; the CPU
 /// and CUDA kernels of kernels/ops/cell_update.h both call them.
 namespace fovea {
 
@@ -13,34 +13,52 @@ constexpr bool has_slope_from_value(Function f) {
          f == Function::elu;
 }
 
+/// The functions on a type of number: float here, several floats at once in kernels/cpu/cell_vec.h.
+template <class T>
+struct CellNumber;
+
+template <>
+struct CellNumber<float> {
+  FOVEA_HOST_DEVICE static float all(float x) { return x; }
+  FOVEA_HOST_DEVICE static float sigmoid(float x) { return value_of<Function::sigmoid>(x); }
+  FOVEA_HOST_DEVICE static float tanh(float x) { return value_of<Function::tanh>(x); }
+  FOVEA_HOST_DEVICE static float relu(float x) { return value_of<Function::relu>(x); }
+  FOVEA_HOST_DEVICE static float elu(float x) { return value_of<Function::elu>(x); }
+  FOVEA_HOST_DEVICE static float relu_slope(float y) { return slope_of<Function::relu>(y, y); }
+  FOVEA_HOST_DEVICE static float elu_slope(float y) { return slope_of<Function::elu>(y, y); }
+};
+
 /// f(x) where f is known at run time only; equal for all elements of a launch, so that no warp diverges.
-FOVEA_HOST_DEVICE float cell_value(Function f, float x) {
+template <class T>
+FOVEA_HOST_DEVICE T cell_value(Function f, T x) {
   switch (f) {
     case Function::relu:
-      return value_of<Function::relu>(x);
+      return CellNumber<T>::relu(x);
     case Function::sigmoid:
-      return value_of<Function::sigmoid>(x);
+      return CellNumber<T>::sigmoid(x);
     case Function::tanh:
-      return value_of<Function::tanh>(x);
+      return CellNumber<T>::tanh(x);
     case Function::elu:
-      return value_of<Function::elu>(x);
+      return CellNumber<T>::elu(x);
     default:
       return x;
   }
 }
 /// f'(x), given y = f(x).
-FOVEA_HOST_DEVICE float cell_slope(Function f, float y) {
+template <class T>
+FOVEA_HOST_DEVICE T cell_slope(Function f, T y) {
+  const T one = CellNumber<T>::all(1.0f);
   switch (f) {
     case Function::relu:
-      return slope_of<Function::relu>(y, y);
+      return CellNumber<T>::relu_slope(y);
     case Function::sigmoid:
-      return slope_of<Function::sigmoid>(y, y);
+      return y * (one - y);
     case Function::tanh:
-      return slope_of<Function::tanh>(y, y);
+      return one - y * y;
     case Function::elu:
-      return slope_of<Function::elu>(y, y);
+      return CellNumber<T>::elu_slope(y);
     default:
-      return 1.0f;
+      return one;
   }
 }
 
@@ -63,90 +81,90 @@ struct CellRule {
   float shift = 0.0f;
 };
 
+template <class T>
 struct CellGates {
-  float of[kCellGates];
+  T of[kCellGates];
 };
+template <class T>
 struct CellInputs {
-  float of[kCellInputs];
+  T of[kCellInputs];
 };
+template <class T>
 struct CellResults {
-  float of[kCellResults];
+  T of[kCellResults];
 };
-
-namespace cell_math {
-
-FOVEA_HOST_DEVICE float sigmoid(float x) { return value_of<Function::sigmoid>(x); }
-FOVEA_HOST_DEVICE float tanh(float x) { return value_of<Function::tanh>(x); }
 
 /// What both directions need of the gated kind.
-struct Gated {
-  float state, input, feedback;          // φ(g0), φ'(g1), φ''(g3)
-  float state_gate, input_gate, source;  // o + m·φ, o' + m'·φ', the sum in the last bracket
-  FOVEA_HOST_DEVICE Gated(const CellRule& rule, const CellGates& g, const CellInputs& x)
+template <class T>
+struct GatedCell {
+  T state, input, feedback;          // φ(g0), φ'(g1), φ''(g3)
+  T state_gate, input_gate, source;  // o + m·φ, o' + m'·φ', the sum in the last bracket
+  FOVEA_HOST_DEVICE GatedCell(const CellRule& rule, const CellGates<T>& g, const CellInputs<T>& x)
       : state(cell_value(rule.state, g.of[0])),
         input(cell_value(rule.input, g.of[1])),
         feedback(cell_value(rule.feedback, g.of[3])),
-        state_gate(rule.state_offset + rule.state_scale * state),
-        input_gate(rule.input_offset + rule.input_scale * input),
+        state_gate(CellNumber<T>::all(rule.state_offset) + CellNumber<T>::all(rule.state_scale) * state),
+        input_gate(CellNumber<T>::all(rule.input_offset) + CellNumber<T>::all(rule.input_scale) * input),
         source(g.of[2] + feedback + x.of[1] + x.of[2]) {}
-  FOVEA_HOST_DEVICE float value(const CellRule& rule, const CellInputs& x) const {
+  FOVEA_HOST_DEVICE T value(const CellRule& rule, const CellInputs<T>& x) const {
     return cell_value(rule.f, state_gate * x.of[0] + input_gate * source);
   }
 };
 
-}  // namespace cell_math
-
 /// The results of one element. `scale` is read by decay alone. Operands that a cell leaves out are 0.
-template <CellKind kKind>
-FOVEA_HOST_DEVICE CellResults cell_values(const CellRule& rule, float scale, const CellGates& g,
-                                          const CellInputs& x) {
-  using namespace cell_math;
-  if constexpr (kKind == CellKind::decay) return {{scale * x.of[0] + x.of[1], 0.0f}};
-  if constexpr (kKind == CellKind::reset) return {{sigmoid(g.of[0] + rule.shift) * x.of[0], 0.0f}};
+template <CellKind kKind, class T>
+FOVEA_HOST_DEVICE CellResults<T> cell_values(const CellRule& rule, float scale, const CellGates<T>& g,
+                                             const CellInputs<T>& x) {
+  using Number = CellNumber<T>;
+  const T zero = Number::all(0.0f), one = Number::all(1.0f), shift = Number::all(rule.shift);
+  if constexpr (kKind == CellKind::decay) return {{Number::all(scale) * x.of[0] + x.of[1], zero}};
+  if constexpr (kKind == CellKind::reset) return {{Number::sigmoid(g.of[0] + shift) * x.of[0], zero}};
   if constexpr (kKind == CellKind::blend) {
-    const float gate = sigmoid(g.of[0] + rule.shift);
-    return {{gate * x.of[0] + (1.0f - gate) * cell_value(rule.f, g.of[1]), 0.0f}};
+    const T gate = Number::sigmoid(g.of[0] + shift);
+    return {{gate * x.of[0] + (one - gate) * cell_value(rule.f, g.of[1]), zero}};
   }
   if constexpr (kKind == CellKind::lstm) {
-    const float cell = sigmoid(g.of[2] + rule.shift) * x.of[0] + sigmoid(g.of[0]) * tanh(g.of[1]);
-    return {{tanh(cell) * sigmoid(g.of[3]), cell}};
+    const T cell =
+        Number::sigmoid(g.of[2] + shift) * x.of[0] + Number::sigmoid(g.of[0]) * Number::tanh(g.of[1]);
+    return {{Number::tanh(cell) * Number::sigmoid(g.of[3]), cell}};
   }
-  if constexpr (kKind == CellKind::gated) return {{Gated(rule, g, x).value(rule, x), 0.0f}};
+  if constexpr (kKind == CellKind::gated) return {{GatedCell<T>(rule, g, x).value(rule, x), zero}};
 }
 
 /// Slopes by gates and inputs, given those by the results; all but decay, whose slopes are products.
-template <CellKind kKind>
-FOVEA_HOST_DEVICE void cell_slopes(const CellRule& rule, const CellGates& g, const CellInputs& x,
-                                   const CellResults& dy, CellGates& dg, CellInputs& dx) {
-  using namespace cell_math;
+template <CellKind kKind, class T>
+FOVEA_HOST_DEVICE void cell_slopes(const CellRule& rule, const CellGates<T>& g, const CellInputs<T>& x,
+                                   const CellResults<T>& dy, CellGates<T>& dg, CellInputs<T>& dx) {
+  using Number = CellNumber<T>;
+  const T one = Number::all(1.0f), shift = Number::all(rule.shift);
   if constexpr (kKind == CellKind::reset) {
-    const float gate = sigmoid(g.of[0] + rule.shift);
-    dg.of[0] = dy.of[0] * x.of[0] * gate * (1.0f - gate);
+    const T gate = Number::sigmoid(g.of[0] + shift);
+    dg.of[0] = dy.of[0] * x.of[0] * gate * (one - gate);
     dx.of[0] = dy.of[0] * gate;
   }
   if constexpr (kKind == CellKind::blend) {
-    const float gate = sigmoid(g.of[0] + rule.shift), candidate = cell_value(rule.f, g.of[1]);
-    dg.of[0] = dy.of[0] * (x.of[0] - candidate) * gate * (1.0f - gate);
-    dg.of[1] = dy.of[0] * (1.0f - gate) * cell_slope(rule.f, candidate);
+    const T gate = Number::sigmoid(g.of[0] + shift), candidate = cell_value(rule.f, g.of[1]);
+    dg.of[0] = dy.of[0] * (x.of[0] - candidate) * gate * (one - gate);
+    dg.of[1] = dy.of[0] * (one - gate) * cell_slope(rule.f, candidate);
     dx.of[0] = dy.of[0] * gate;
   }
   if constexpr (kKind == CellKind::lstm) {
-    const float in = sigmoid(g.of[0]), candidate = tanh(g.of[1]), keep = sigmoid(g.of[2] + rule.shift),
-                out = sigmoid(g.of[3]);
-    const float level = tanh(keep * x.of[0] + in * candidate);
-    const float dcell = dy.of[1] + dy.of[0] * out * (1.0f - level * level);
-    dg.of[0] = dcell * candidate * in * (1.0f - in);
-    dg.of[1] = dcell * in * (1.0f - candidate * candidate);
-    dg.of[2] = dcell * x.of[0] * keep * (1.0f - keep);
-    dg.of[3] = dy.of[0] * level * out * (1.0f - out);
+    const T in = Number::sigmoid(g.of[0]), candidate = Number::tanh(g.of[1]),
+            keep = Number::sigmoid(g.of[2] + shift), out = Number::sigmoid(g.of[3]);
+    const T level = Number::tanh(keep * x.of[0] + in * candidate);
+    const T dcell = dy.of[1] + dy.of[0] * out * (one - level * level);
+    dg.of[0] = dcell * candidate * in * (one - in);
+    dg.of[1] = dcell * in * (one - candidate * candidate);
+    dg.of[2] = dcell * x.of[0] * keep * (one - keep);
+    dg.of[3] = dy.of[0] * level * out * (one - out);
     dx.of[0] = dcell * keep;
   }
   if constexpr (kKind == CellKind::gated) {
-    const Gated cell(rule, g, x);
-    const float slope = dy.of[0] * cell_slope(rule.f, cell.value(rule, x));
-    const float dsource = slope * cell.input_gate;
-    dg.of[0] = slope * x.of[0] * rule.state_scale * cell_slope(rule.state, cell.state);
-    dg.of[1] = slope * cell.source * rule.input_scale * cell_slope(rule.input, cell.input);
+    const GatedCell<T> cell(rule, g, x);
+    const T slope = dy.of[0] * cell_slope(rule.f, cell.value(rule, x));
+    const T dsource = slope * cell.input_gate;
+    dg.of[0] = slope * x.of[0] * Number::all(rule.state_scale) * cell_slope(rule.state, cell.state);
+    dg.of[1] = slope * cell.source * Number::all(rule.input_scale) * cell_slope(rule.input, cell.input);
     dg.of[2] = dsource;
     dg.of[3] = dsource * cell_slope(rule.feedback, cell.feedback);
     dx.of[0] = slope * cell.state_gate;

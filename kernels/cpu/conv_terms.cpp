@@ -2,7 +2,7 @@
 #include "kernels/ops/conv_terms.h"
 
 #include "kernels/arena.h"
-#include "kernels/cell_math.h"
+#include "kernels/cpu/cell_vec.h"
 #include "kernels/cpu/loops.h"
 #include "kernels/cpu/queue.h"
 #include "kernels/cpu/vec.h"
@@ -126,9 +126,10 @@ void begin(Queue& queue, const ConvTerms& plan, const ConvSlab& slab) {
 void finish(Queue& queue, std::int64_t count, const ConvSlab& slab) {
   if (slab.f == Function::identity && slab.shift == 0.0f && slab.times == nullptr) return;
   for_ranges(queue, count, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t i = first; i < last; ++i) {
-      const float value = cell_value(slab.f, slab.y[i] + slab.shift);
-      slab.y[i] = slab.times != nullptr ? value * slab.times[i] : value;
+    for (std::int64_t i = first; i < last; i += Vec::kLanes) {
+      const int lanes = static_cast<int>(least(Vec::kLanes, last - i));
+      const Vec value = cell_value(slab.f, load(slab.y + i, lanes) + Vec::all(slab.shift));
+      store(slab.y + i, lanes, slab.times != nullptr ? value * load(slab.times + i, lanes) : value);
     }
   });
 }

@@ -46,8 +46,10 @@ struct Operands {
     for (int k = 0; k < kCellGates; ++k) gate[k] = load_or_zero<kWidth>(part.gate[k], place.gate(part, k));
     for (int k = 0; k < kCellInputs; ++k) in[k] = load_or_zero<kWidth>(part.in[k], i);
   }
-  __device__ CellGates gates(int e) const { return {{gate[0][e], gate[1][e], gate[2][e], gate[3][e]}}; }
-  __device__ CellInputs inputs(int e) const { return {{in[0][e], in[1][e], in[2][e]}}; }
+  __device__ CellGates<float> gates(int e) const {
+    return {{gate[0][e], gate[1][e], gate[2][e], gate[3][e]}};
+  }
+  __device__ CellInputs<float> inputs(int e) const { return {{in[0][e], in[1][e], in[2][e]}}; }
 };
 
 template <int kWidth, CellKind kKind>
@@ -58,7 +60,7 @@ __global__ void cell_update_kernel(CellUpdate cell) {
     const Operands<kWidth> from(part, Place<kWidth>(part, i), i);
     gpu::Pack<float, kWidth> y[kCellResults];
     for (int e = 0; e < kWidth; ++e) {
-      const CellResults one = cell_values<kKind>(part.rule, scale, from.gates(e), from.inputs(e));
+      const CellResults<float> one = cell_values<kKind>(part.rule, scale, from.gates(e), from.inputs(e));
       for (int k = 0; k < kCellResults; ++k) y[k][e] = one.of[k];
     }
     for (int k = 0; k < kCellResults; ++k)
@@ -77,8 +79,8 @@ __global__ void cell_update_grad_kernel(CellUpdate cell, CellSlopes all) {
     for (int k = 0; k < kCellResults; ++k) dy[k] = load_or_zero<kWidth>(slopes.dout[k], i);
 #pragma unroll  // or dg and dx would be indexed, and lie in local memory
     for (int e = 0; e < kWidth; ++e) {
-      CellGates gate = {};
-      CellInputs in = {};
+      CellGates<float> gate = {};
+      CellInputs<float> in = {};
       cell_slopes<kKind>(part.rule, from.gates(e), from.inputs(e), {{dy[0][e], dy[1][e]}}, gate, in);
       for (int k = 0; k < kCellGates; ++k) dg[k][e] = gate.of[k];
       for (int k = 0; k < kCellInputs; ++k) dx[k][e] = in.of[k];
