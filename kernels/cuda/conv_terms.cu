@@ -13,7 +13,7 @@
 ///
 /// LSTM, 64 + 64→4·64 channels, 3x3 on 28x28: 0.46 GFLOP an image; x and h are read by 32 blocks each (the
 /// cache serves all but the first) and the slabs written once: 1.2 MB, bound by arithmetic. Predicted: 60 %
-/// of the fp32 roof where the plane gives whole warps, as conv2d. Depthwise 7x7: 98 FLOP for 8 bytes and 5
+/// of the fp32 roof where the plane gives whole warps, as conv2d. Depthwise 7x7: 98 FLOP for 8 bytes and 2
 /// shared loads for every 4 multiply-adds: bound by the loads from shared memory, at some 40 % of the fp32
 /// roof.
 namespace fovea {

@@ -67,7 +67,7 @@ Sample sample_of(const Shape& x, std::int64_t d, std::int64_t rows, std::int64_t
 }
 
 /// Maps of one pixel, of a few, one past the rows of a thread; kernels that are even, larger than the map;
-/// channels around the 8 of a tile; images around the block of a small map.
+/// channels around the 8 of a tile.
 std::vector<Sample> samples_of(int gates, bool has_c, bool as_many) {
   const auto d = [&](const Shape& x, std::int64_t count) { return as_many ? x[1] : count; };
   std::vector<Sample> samples;

@@ -86,38 +86,39 @@ TEST_CASE("conv_simple_step") {
     conv_simple_step(zeros_of({2, 3, 5, 4}, d), zeros_of({2, 2, 5, 4}, d), zeros_of(w_x, d), zeros_of(w_h, d),
                      Var(), f);
   };
-  check({.info = conv_simple_step_info,
-         .samples = {sample_of({1, 2, 2, 3}, 2, 3, 3, 4), sample_of({1, 1, 1, 1}, 1, 1, 1, 0, false),
-                     sample_of({0, 2, 3, 3}, 2, 3, 3, 4), sample_of({2, 3, 7, 7}, 9, 3, 1, 4),
-                     sample_of({2, 3, 5, 3}, 2, 2, 4, 3), sample_of({2, 2, 5, 3}, 8, {3, 2}, {1, 4}, 2),
-                     sample_of({1, 1, 3, 3}, 1, 45, 1, 4), sample_of({1, 90, 5, 3}, 2, 3, 3, 1),
-                     sample_of({1, 1, 9, 70}, 1, 3, 3, 4, false), sample_of({1, 1, 70, 33}, 2, 3, 2, 3),
-                     sample_of({31, 2, 4, 4}, 1, 3, 3, 4), sample_of({5, 9, 14, 14}, 9, 3, 3, 4, true, true)},
-         .apply =
-             [](std::span<const Var> in, const Sample& sample) {
-               return conv_simple_step(in[0], in[1], in[2], in[3], in.size() > 4 ? in[4] : Var(),
-                                       kFunctions[static_cast<std::size_t>(sample.params[0])]);
-             },
-         .reference = [](std::span<const Doubles> in, const Sample& sample) { return simple(in, sample).y; },
-         .magnitude = [](std::span<const Doubles> in,
-                         const Sample& sample) { return simple(in, sample).magnitude; },
-         .terms = terms,
-         .value = [](int input, std::int64_t, double normal) { return input < 2 ? normal : 0.3 * normal; },
-         .rejects = {{"a kernel of x for other channels",
-                      [=](const Device& d) {
-                        step(d, {2, 2, 3, 3}, {2, 2, 3, 3}, Function::elu);
-                      },
-                      "conv_simple_step: w_x is [2, 2, 3, 3], expected [2, 3, R, S] (x [2, 3, 5, 4])"},
-                     {"a kernel of h without rows",
-                      [=](const Device& d) {
-                        step(d, {2, 3, 3, 3}, {2, 2, 0, 3}, Function::elu);
-                      },
-                      "conv_simple_step: w_h is [2, 2, 0, 3], expected [2, 2, R, S] (x [2, 3, 5, 4])"},
-                     {"a function whose slope needs its operand",
-                      [=](const Device& d) {
-                        step(d, {2, 3, 3, 3}, {2, 2, 3, 3}, Function::abs);
-                      },
-                      "conv_simple_step: f is abs, expected identity, relu, sigmoid, tanh or elu"}}});
+  check(
+      {.info = conv_simple_step_info,
+       .samples = {sample_of({1, 2, 2, 3}, 2, 3, 3, 4), sample_of({1, 1, 1, 1}, 1, 1, 1, 0, false),
+                   sample_of({0, 2, 3, 3}, 2, 3, 3, 4), sample_of({2, 3, 7, 7}, 9, 3, 1, 4),
+                   sample_of({2, 3, 5, 3}, 2, 2, 4, 3), sample_of({2, 2, 5, 3}, 8, {3, 2}, {1, 4}, 2),
+                   sample_of({1, 1, 3, 3}, 1, 45, 1, 4), sample_of({1, 90, 5, 3}, 2, 3, 3, 1),
+                   sample_of({1, 1, 9, 70}, 1, 3, 3, 4, false), sample_of({1, 1, 70, 33}, 2, 3, 2, 3),
+                   sample_of({67, 1, 2, 2}, 64, 1, 1, 4), sample_of({5, 9, 14, 14}, 9, 3, 3, 4, true, true)},
+       .apply =
+           [](std::span<const Var> in, const Sample& sample) {
+             return conv_simple_step(in[0], in[1], in[2], in[3], in.size() > 4 ? in[4] : Var(),
+                                     kFunctions[static_cast<std::size_t>(sample.params[0])]);
+           },
+       .reference = [](std::span<const Doubles> in, const Sample& sample) { return simple(in, sample).y; },
+       .magnitude = [](std::span<const Doubles> in,
+                       const Sample& sample) { return simple(in, sample).magnitude; },
+       .terms = terms,
+       .value = [](int input, std::int64_t, double normal) { return input < 2 ? normal : 0.3 * normal; },
+       .rejects = {{"a kernel of x for other channels",
+                    [=](const Device& d) {
+                      step(d, {2, 2, 3, 3}, {2, 2, 3, 3}, Function::elu);
+                    },
+                    "conv_simple_step: w_x is [2, 2, 3, 3], expected [2, 3, R, S] (x [2, 3, 5, 4])"},
+                   {"a kernel of h without rows",
+                    [=](const Device& d) {
+                      step(d, {2, 3, 3, 3}, {2, 2, 0, 3}, Function::elu);
+                    },
+                    "conv_simple_step: w_h is [2, 2, 0, 3], expected [2, 2, R, S] (x [2, 3, 5, 4])"},
+                   {"a function whose slope needs its operand",
+                    [=](const Device& d) {
+                      step(d, {2, 3, 3, 3}, {2, 2, 3, 3}, Function::abs);
+                    },
+                    "conv_simple_step: f is abs, expected identity, relu, sigmoid, tanh or elu"}}});
 }
 
 }  // namespace fovea::test
