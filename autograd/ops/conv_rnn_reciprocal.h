@@ -147,12 +147,8 @@ struct ReciprocalCell {
   bool given[kReciprocalOperands] = {};
   std::int64_t c_channels = 0, h_channels = 0;
 
-  std::int64_t slab_channels(int slab) const {
-    return belongs_to_c(slab) ? c_channels : h_channels;
-  }
-  bool belongs_to_c(int slab) const {
-    return slab < kDecayH || (slab == kFeedback && options.feedback_to_c);
-  }
+  std::int64_t slab_channels(int slab) const { return belongs_to_c(slab) ? c_channels : h_channels; }
+  bool belongs_to_c(int slab) const { return slab < kDecayH || (slab == kFeedback && options.feedback_to_c); }
   /// The convolutions of c', of h', or of both.
   Links links(bool of_c = true, bool of_h = true) const {
     Links all;
