@@ -116,6 +116,7 @@ class Binder {
     for (const Shape& shape : entry_.shapes) symbols_[operand(true, shape)] = 1;
     if (!reader_.at_end()) fail();
     symbols_["E"] = static_cast<double>(dtype_bytes(entry_.dtype));
+    for (const std::string& symbol : absent_) symbols_.emplace(symbol, 0);  // unless another operand has it
     return std::move(symbols_);
   }
 
@@ -139,7 +140,10 @@ class Binder {
         extent = given ? shape[d++] : 0;
       }
       (void)reader_.take(",");
-      if (!given) continue;
+      if (!given) {
+        absent_.push_back(symbol);
+        continue;
+      }
       const auto [known, is_new] = symbols_.emplace(symbol, extent);
       if (again)
         known->second += static_cast<double>(extent);
@@ -165,6 +169,7 @@ class Binder {
   Reader reader_;
   std::optional<Reader> repeated_;  // where an operand begins that may come again
   Symbols symbols_;
+  std::vector<std::string> absent_;  // extents of operands that are left out
 };
 
 }  // namespace

@@ -13,8 +13,8 @@ struct OpInfo {
   std::string_view dtypes = "f32";  ///< words: "f32 f64"
   /// Operands in the order of record()'s, their extents under names: "x[N, C, S...] bias[C]? -> y[N, C, S...]".
   /// `S...` is the product of the extents that are left, `?` an operand that may be absent. Equal names are
-  /// equal extents. Behind the last operand of a side, `...` stands for any number more of its kind, and its
-  /// names for the sums of their extents: "x[m...]... -> y[n...]".
+  /// equal extents; those of an absent operand are 0. Behind the last operand of a side, `...` stands for any
+  /// number more of its kind, and its names for the sums of their extents: "x[m...]... -> y[n...]".
   std::string_view signature = "";
   /// Formulas in the symbols of the signature, with + - · / ( ). An operand's own name is 1 if it is given, else
   /// 0; dx is 1 if the gradient of x is asked for, else 0; E is the size of one element in bytes. A function

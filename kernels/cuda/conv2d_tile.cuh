@@ -88,6 +88,26 @@ __device__ __forceinline__ void stage_planes(const Planes& x, int channels, int 
   }
 }
 
+/// A kernel or a slice of one: weight (o, c, r, s) stands at data[o·out + c·in + r·row + s·column].
+struct KernelSlice {
+  const float* data;
+  std::int64_t out, in, row, column;
+};
+
+/// Copies kWide output channels, `channels` input channels and `taps` rows of `width` weights to
+/// to[channel][r][s][kWide], zeros for output channels ≥ outs. All threads of the block call it; no barrier
+/// inside.
+template <int kWide>
+__device__ __forceinline__ void stage_taps(const KernelSlice& w, int outs, int channels, int taps, int width,
+                                           float* to) {
+  const int plane = taps * width;
+  for (int i = static_cast<int>(threadIdx.x); i < channels * plane; i += static_cast<int>(blockDim.x)) {
+    const int c = i / plane, at = i - c * plane, r = at / width, s = at - r * width;
+    const float* from = w.data + c * w.in + r * w.row + s * w.column;
+    for (int o = 0; o < kWide; ++o) to[i * kWide + o] = o < outs ? from[o * w.out] : 0.0f;
+  }
+}
+
 /// One step of slide(). The window is a ring: row i + j of the column is window[(i + j) % kSlide], and `turn`
 /// is i % kSlide, a constant, so that the ring stays in registers and nothing is moved.
 template <int turn, int kOut>

@@ -93,6 +93,11 @@ TEST_CASE("a signature that does not fit what was recorded is an error") {
       .name = "map", .signature = "x[N, C, S...] b[C]? -> y[N, C, S...]", .flops = "N·S·C"};
   CHECK(recorded(kMap, {zeros({2, 3, 4, 5}), zeros({3})}, {2, 3, 4, 5}).flops == 120);
   CHECK(recorded(kMap, {zeros({2, 3}), Tensor()}, {2, 3}).flops == 6);
+  // the extents of an operand that is left out are 0, unless another has them
+  static constexpr OpInfo kOptional{
+      .name = "optional", .signature = "x[N] w[k...]? v[N]? -> y[N]", .flops = "N + k"};
+  CHECK(recorded(kOptional, {zeros({5}), zeros({2, 3}), Tensor()}, {5}).flops == 11);
+  CHECK(recorded(kOptional, {zeros({5}), Tensor(), Tensor()}, {5}).flops == 5);
   const auto text = [](const OpInfo& info, const std::string& shapes) {
     return fmt::format("{}: its signature '{}' does not fit {}", info.name, info.signature, shapes);
   };
