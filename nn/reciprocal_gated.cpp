@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nn/reciprocal_gated.h"
 
-#include <cmath>
-
 #include "nn/init.h"
 
 namespace fovea::nn {
@@ -101,7 +99,7 @@ ReciprocalGatedCell::ReciprocalGatedCell(const ReciprocalConfig& config, const D
     const Size2d k = fit(kernel, c.map);
     slots_.push_back({{}, field});
     add_parameter(name, slots_.back().parameter, Role::weight, {out, in, k.height, k.width}, device,
-                  c.init_scale > 0 ? init::kaiming_normal(std::sqrt(c.init_scale)) : init::xavier_uniform());
+                  c.init_scale > 0 ? init::variance_scaling(c.init_scale) : init::xavier_uniform());
   };
   const auto add_bias = [&](const char* name, Field field, std::int64_t channels, float start) {
     if (!c.bias) return;

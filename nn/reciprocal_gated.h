@@ -48,7 +48,7 @@ struct ReciprocalConfig {
 
   bool bias = true;                           ///< of all convolutions but the residual's 1×1
   float decay_bias = 0.0f, gate_bias = 0.0f;  ///< starting values in τ and γ
-  float init_scale = 0.0f;  ///< 0: Glorot uniform; else normal of variance init_scale/fan-in
+  float init_scale = 0.0f;  ///< 0: Glorot uniform; else truncated normal of variance init_scale/fan-in
   Size2d map = 0;           ///< kernels that are larger are cut to it; 0: nothing is cut
   bool fused = true;        ///< false: plain ops, to compare with
   bool keep_gates = false;  ///< see ConvCellShape

@@ -8,6 +8,7 @@
 #include "autograd/ops/conv_rnn_gru.h"
 #include "autograd/ops/conv_rnn_reciprocal.h"
 #include "autograd/ops/elementwise.h"
+#include "autograd/ops/group_norm.h"
 #include "autograd/ops/join.h"
 #include "autograd/ops/reshape.h"
 
@@ -45,17 +46,10 @@ inline Var composed_function(Function f, const Var& x) { return f == Function::i
 /// time_decay_step of plain ops.
 inline Var time_decay_composed(const Var& x, const Var& state, const Var& tau) { return tau * state + x; }
 
-/// Normalises a map with the statistics of a whole sample, and scales and shifts by channel: the layer norm
-/// of the released cells, which others call group norm with one group.
-///
-/// x            [N, C, H, W] f32
-/// gamma, beta  [C] f32
-inline Var map_norm(const Var& x, const Var& gamma, const Var& beta, double eps = 1e-12) {
-  const Shape shape = x.shape(), by_channel{shape[1], 1, 1};
-  const Var flat = flatten(x);
-  const Var centred = flat - mean(flat, {1}, true);
-  const Var normal = centred / sqrt(mean(square(centred), {1}, true) + eps);
-  return reshape(normal, shape) * reshape(gamma, by_channel) + reshape(beta, by_channel);
+/// The layer norm of the released cells: statistics over the channels and positions of a sample, scale and
+/// shift by channel.
+inline Var map_norm(const Var& x, const Var& gamma, const Var& beta) {
+  return group_norm(x, gamma, beta, 1, 1e-12f);
 }
 
 /// conv_simple_step of plain ops.

@@ -33,7 +33,9 @@ inline constexpr OpInfo conv_lstm_step_info{
         "x[N, C, H, W] h[N, D, H, W] c[N, D, H, W] w[G, I, R, S] b[G]? -> y[N, D, H, W] z[N, D, H, W]",
     .flops = "2·N·H·W·G·I·R·S + 106·N·D·H·W",
     .bytes = "E·(N·H·W·(C + 4·D) + G·I·R·S + b·G)",
-    .gradient = "gates again, their slopes from dh' and dc', then the slopes of a convolution",
+    .gradient =
+        "dx and dh correlate the gates' slopes with w turned by 180°, dw correlates [x; h] "
+        "with them; gates are computed again, their slopes and dc follow from dy and dz",
     .gradient_flops = "2·N·H·W·G·R·S·(I + dw·I + dx·C + dh·D) + 130·N·D·H·W",
     .keeps = "x h c w b gates"};
 inline constexpr OpInfo conv_ugrnn_step_info{
@@ -41,7 +43,9 @@ inline constexpr OpInfo conv_ugrnn_step_info{
     .signature = "x[N, C, H, W] h[N, D, H, W] w[G, I, R, S] b[G]? -> y[N, D, H, W]",
     .flops = "2·N·H·W·G·I·R·S + 45·N·D·H·W",
     .bytes = "E·(N·H·W·(C + 2·D) + G·I·R·S + b·G)",
-    .gradient = "gates again, their slopes from dh', then the slopes of a convolution",
+    .gradient =
+        "dx and dh correlate the gates' slopes with w turned by 180°, dw correlates [x; h] "
+        "with them; gates are computed again, their slopes follow from dy",
     .gradient_flops = "2·N·H·W·G·R·S·(I + dw·I + dx·C + dh·D) + 55·N·D·H·W",
     .keeps = "x h w b gates"};
 inline constexpr OpInfo intersection_rnn_step_info{
@@ -49,7 +53,9 @@ inline constexpr OpInfo intersection_rnn_step_info{
     .signature = "x[N, C, H, W] h[N, C, H, W] w[G, I, R, S] b[G]? -> y[N, C, H, W] z[N, C, H, W]",
     .flops = "2·N·H·W·G·I·R·S + 70·N·C·H·W",
     .bytes = "E·(N·H·W·4·C + G·I·R·S + b·G)",
-    .gradient = "gates again, their slopes from dy and dh', then the slopes of a convolution",
+    .gradient =
+        "dx and dh correlate the gates' slopes with w turned by 180°, dw correlates [x; h] "
+        "with them; gates are computed again, their slopes follow from dy and dz",
     .gradient_flops = "2·N·H·W·G·R·S·(I + dw·I + dx·C + dh·C) + 90·N·C·H·W",
     .keeps = "x h w b gates"};
 

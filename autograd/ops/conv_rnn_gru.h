@@ -23,7 +23,10 @@ inline constexpr OpInfo conv_gru_step_info{
         "-> y[N, D, H, W]",
     .flops = "2·N·H·W·I·(G·R·S + D·K·L) + 65·N·D·H·W",
     .bytes = "E·(N·H·W·(C + 2·D) + G·I·R·S + gates_bias·G + D·I·K·L + candidate_bias·D)",
-    .gradient = "gates and candidate again, their slopes from dh', then the slopes of both convolutions",
+    .gradient =
+        "dx and dh correlate the gates' slopes with both kernels turned by 180°, dgates and "
+        "dcandidate correlate inputs with them; gates are computed again, their slopes follow "
+        "from dy",
     .gradient_flops =
         "2·N·H·W·((G·R·S + D·K·L)·(I + dx·C) + G·R·S·(dgates·I + dh·D) + D·K·L·(dcandidate·I + D)) + "
         "80·N·D·H·W",

@@ -76,7 +76,10 @@ inline constexpr OpInfo reciprocal_gated_step_info{
         "E·(N·H·W·(X + Q + F + 2·C + 2·D) + k0 + k1 + k2 + k3 + k4 + k5 + k6 + k7 + k8 + k9 + k10 + k11 + "
         "k12 + "
         "k13 + k14 + k15 + k16 + k17 + k18)",
-    .gradient = "gates again, their slopes from dc' and dh', then the slopes of all convolutions",
+    .gradient =
+        "dx, dc and dh correlate the gates' slopes with the kernels turned by 180°, and each "
+        "kernel's slope correlates its input with them; gates are computed again, their slopes "
+        "follow from dy and dz",
     .gradient_flops =
         "6·N·H·W·(k0 + k1 + k2 + k3 + k4 + k5 + k6 + k7 + k8 + k9 + k10 + k11 + k12 + k13 + k14 + k15 + "
         "k16 + k17 + k18) + 90·N·H·W·(C + D)",

@@ -21,7 +21,8 @@ inline constexpr OpInfo lstm_info{
     .flops = "T·N·G·(2·I + 2·H + 28)",
     .bytes = "E·(T·N·(I + H) + G·(I + H + bias_input + bias_hidden) + N·H·(2 + h0 + c0))",
     .gradient =
-        "dx = slopes·w_input, dw_input = slopesᵀ·x, dw_hidden = slopesᵀ·(h of the step before), dbias_input = "
+        "dx = slopes·w_input, dw_input = slopesᵀ·x, dw_hidden = slopesᵀ·(h of the step before), dbias_input "
+        "= "
         "dbias_hidden = Σ_{t,n} slopes; slopes, those of the gates' sums, step by step from the last",
     .gradient_flops = "T·N·G·(2·(dx + dw_input)·I + 2·(1 + dw_hidden)·H + dbias_input + 12)",
     .keeps = "x w_input w_hidden h0 c0 lengths gates c y"};
