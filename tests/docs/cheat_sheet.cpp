@@ -3,13 +3,27 @@
 // it gives what NumPy and PyTorch give.
 #include <doctest/doctest.h>
 
+#include <cmath>
+
+#include "autograd/ops/clamp.h"
 #include "autograd/ops/conv2d.h"
+#include "autograd/ops/cross_entropy.h"
 #include "autograd/ops/elementwise.h"
+#include "autograd/ops/gather.h"
+#include "autograd/ops/group_norm.h"
+#include "autograd/ops/join.h"
+#include "autograd/ops/labels.h"
 #include "autograd/ops/matmul.h"
+#include "autograd/ops/pool2d.h"
 #include "autograd/ops/reduce.h"
+#include "autograd/ops/resize.h"
+#include "autograd/ops/softmax.h"
+#include "autograd/ops/where.h"
 #include "nn/init.h"
 #include "nn/linear.h"
 #include "nn/optim/adam.h"
+#include "nn/optim/clip.h"
+#include "nn/recurrent.h"
 #include "tensor/io.h"
 #include "tests/temporary_folder.h"
 
@@ -72,6 +86,19 @@ TEST_CASE("the cheat sheet of arithmetic and slopes") {
   CHECK(mean(a, {-1}, true).shape() == Shape{2, 1});
   CHECK(floats(relu(a)) == Floats{1, 0, 3, 0});
   CHECK(floats(exp(a))[3] == 1.0f);
+  CHECK(floats(concat({a, b}, 1)) == Floats{1, -2, 2, 0, 3, 0, 1, 5});
+  CHECK(floats(split(a, 2, 1)[1]) == Floats{-2, 0});
+  const Tensor mask = Tensor::from(std::vector<std::uint8_t>{1, 0, 0, 1}, {2, 2}, device);
+  CHECK(floats(where(mask, a, b)) == Floats{1, 0, 1, 0});
+  CHECK(floats(clamp(a, 0, 1)) == Floats{1, 0, 1, 0});
+  const Tensor index = Tensor::from(std::vector<std::int64_t>{1, 1, 0}, {3}, device);
+  CHECK(floats(gather_rows(a, index, 0)) == Floats{3, 0, 3, 0, 1, -2});
+  CHECK(argmax(b, 1).value().to_vector<std::int64_t>() == std::vector<std::int64_t>{0, 1});
+  CHECK(argmax(a, 1).value().to_vector<std::int64_t>() == std::vector<std::int64_t>{0, 0});
+  CHECK(floats(softmax(a))[3] == doctest::Approx(1 / (1 + std::exp(3.0))));
+  const Tensor labels = Tensor::from(std::vector<std::int64_t>{0, 0}, {2}, device);
+  CHECK(floats(cross_entropy(a, labels))[0] == doctest::Approx(std::log1p(std::exp(-3.0))));
+  CHECK(floats(layer_norm(a, Var(), Var()))[0] == doctest::Approx(1.0).epsilon(1e-4));
   const Tensor plane = Tensor::full({1, 1, 4, 4}, 1.0, DType::f32, device);
   {
     const Tensor& x = plane;
@@ -79,6 +106,11 @@ TEST_CASE("the cheat sheet of arithmetic and slopes") {
     const Var y = conv2d(x, w, Var(), {.padding = 1});
     CHECK(y.shape() == Shape{1, 1, 4, 4});
     CHECK(floats(y)[0] == 4.0f);
+    CHECK(conv2d(x, w, Var(), {.stride = 2, .padding = {1, 1, 0, 0}}).shape() == Shape{1, 1, 2, 1});
+    CHECK(max_pool2d(x, 3, {.stride = 2}).shape() == Shape{1, 1, 1, 1});
+    CHECK(floats(global_average_pool2d(x)) == Floats{1});
+    CHECK(floats(resize_bilinear(x, {8, 8})) == Floats(64, 1.0f));
+    CHECK(floats(group_norm(x, Var(), Var(), 1)) == Floats(16, 0.0f));
   }
 
   Tape tape;
@@ -93,6 +125,11 @@ TEST_CASE("the cheat sheet of arithmetic and slopes") {
   }
 
   nn::Linear layer(3, 2, device);
+  layer.weight.grad = Tensor::full({2, 3}, 5.0, DType::f32, device);
+  nn::clip_gradients_by_norm(layer.named_parameters(), 1.0);
+  CHECK(floats(layer.weight.grad)[0] == doctest::Approx(std::sqrt(1 / 6.0)));
+  nn::LSTM lstm(3, 4, device, {.layers = 2});
+  CHECK(lstm.parameter_count() == 16 * (3 + 4 + 2) + 16 * (4 + 4 + 2));
   nn::Optimizer optimizer = nn::adam({{layer.named_parameters()}});
   CHECK(layer.weight.value.shape() == Shape{2, 3});
   CHECK(optimizer.steps() == 0);
