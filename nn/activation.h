@@ -9,6 +9,8 @@ namespace fovea::nn {
 /// y = f(x), element by element, for a function of kernels/function.h.
 ///
 /// x, returns  [...] f32 or f64
+/// throws      DTypeError
+/// source      stands at the functions in autograd/ops/elementwise.h
 template <Function f>
 class Activation final : public Module {
  public:

@@ -9,6 +9,7 @@ namespace fovea::nn {
 ///
 /// x        [B, C, …] f32 or f64
 /// returns  [B, 2·C, …] with another dim, that one's extent doubles
+/// throws   ShapeError, DTypeError
 /// source   Shang et al. 2016, Understanding and improving CNNs via concatenated rectified linear units
 class CReLU final : public Module {
  public:

@@ -54,9 +54,11 @@ InitRule normal(float sd) {
   };
 }
 
-InitRule uniform(float bound) {
-  return [bound](const Tensor& x, philox::Key key) {
-    x.copy_from(Tensor::uniform(x.shape(), key, -bound, bound, x.device()));
+InitRule uniform(float bound) { return uniform(-bound, bound); }
+
+InitRule uniform(float low, float high) {
+  return [low, high](const Tensor& x, philox::Key key) {
+    x.copy_from(Tensor::uniform(x.shape(), key, low, high, x.device()));
   };
 }
 

@@ -29,6 +29,8 @@ InitRule constant(float value);
 InitRule normal(float sd);
 /// U(-bound, bound).
 InitRule uniform(float bound);
+/// U(low, high).
+InitRule uniform(float low, float high);
 /// U(±1/√fan_in): PyTorch's default for weights and biases of Linear and Conv2d.
 InitRule fan_in_uniform(std::int64_t fan_in);
 /// U(±gain·√(6/(in + out))); Keras' default.

@@ -7,6 +7,7 @@
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/loss.h"
 #include "autograd/ops/reduce.h"
+#include "autograd/ops/selection.h"
 
 namespace fovea::nn {
 
@@ -18,6 +19,10 @@ Var MseLoss::operator()(const Var& x, const Tensor& target) const { return mse_l
 
 Var CrossEntropyLoss::operator()(const Var& logits, const Tensor& labels) const {
   return cross_entropy(logits, labels, {.label_smoothing = label_smoothing});
+}
+
+Var ExactlyOneLoss::operator()(const Var& p) const {
+  return affine(exactly_one_loss(p), static_cast<double>(beta), 0.0);
 }
 
 Var activity_l1(const Var& x, float coefficient, ActivityNorm norm) {

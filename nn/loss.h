@@ -26,9 +26,23 @@ struct MseLoss {
 /// logits  [B, C]; labels [B] i64, each 0..C-1: another one makes the loss NaN
 /// label_smoothing  share of the target that is spread evenly over all classes, 0..1
 /// throws  ShapeError, DTypeError, ValueError (label_smoothing)
+/// source  Szegedy et al. 2016, Rethinking the Inception architecture (label smoothing)
 struct CrossEntropyLoss {
   float label_smoothing = 0.0f;
   Var operator()(const Var& logits, const Tensor& labels) const;
+};
+
+/// The semantic loss that makes each row of weights pick one position: −beta·Σ_i log P(exactly one of row i), as if
+/// position j were picked with probability p[i, j] by itself; see fovea::exactly_one_loss. 0 where a row is 0 but for
+/// one 1.
+///
+/// p       [cells, n] f32 in 0..1, such as Selection::weights
+/// beta    beside a Poisson loss torch-deep-retina has 7 or 10
+/// throws  ShapeError, DTypeError
+/// source  Xu et al. 2018, A semantic loss function for deep learning with symbolic knowledge
+struct ExactlyOneLoss {
+  float beta = 10.0f;
+  Var operator()(const Var& p) const;
 };
 
 /// How an activity penalty joins many activities into one number.

@@ -21,6 +21,7 @@ struct PoolOptions {
 /// x        [B, C, H, W] f32
 /// returns  [B, C, P, Q], P = ⌊(H + padding - kernel)/stride⌋ + 1; with `same` ⌈H/stride⌉; Q likewise
 /// throws   ValueError (kernel and options, when it is made); ShapeError naming the layer if no window fits into x
+/// source   Riesenhuber and Poggio 1999, Hierarchical models of object recognition in cortex
 class MaxPool2d final : public Module {
  public:
   explicit MaxPool2d(Size2d kernel, PoolOptions options = {});
@@ -36,6 +37,7 @@ class MaxPool2d final : public Module {
 /// x        [B, C, H, W] f32
 /// returns  as MaxPool2d
 /// throws   as MaxPool2d
+/// source   LeCun et al. 1989, Backpropagation applied to handwritten zip code recognition
 class AveragePool2d final : public Module {
  public:
   explicit AveragePool2d(Size2d kernel, PoolOptions options = {});
@@ -51,6 +53,7 @@ class AveragePool2d final : public Module {
 /// x        [B, C, H, W] f32, H and W at least 1
 /// returns  [B, C, out.height, out.width]
 /// throws   ShapeError naming the layer if x is not such; ValueError if a side of `out` is below 1
+/// source   windows as in PyTorch's AdaptiveAvgPool2d
 class AdaptiveAveragePool2d final : public Module {
  public:
   explicit AdaptiveAveragePool2d(Size2d out);
@@ -65,6 +68,7 @@ class AdaptiveAveragePool2d final : public Module {
 /// x        [B, C, H, W] f32 or f64, H and W at least 1
 /// returns  [B, C]
 /// throws   ShapeError naming the layer if x is not such
+/// source   Lin, Chen, Yan 2014, Network in network
 class GlobalAveragePool2d final : public Module {
  public:
   Var forward(const Var& x) override;

@@ -23,6 +23,7 @@ struct ResizeOptions {
 /// returns  [B, C, out.height, out.width]
 /// throws   ShapeError naming the layer if x is not such; ValueError if a side of `out` is below 1, or
 ///          align_corners is asked for with nearest
+/// source   coordinates as in PyTorch's interpolate; aligned corners: TensorFlow's resize_bilinear
 class Resize final : public Module {
  public:
   explicit Resize(Size2d out, ResizeOptions options = {});

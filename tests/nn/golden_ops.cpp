@@ -5,6 +5,9 @@
 #include "autograd/ops/group_norm.h"
 #include "autograd/ops/pool2d.h"
 #include "autograd/ops/resize.h"
+#include "nn/batch_norm.h"
+#include "nn/calibration_pass.h"
+#include "tensor/views.h"
 #include "tests/nn/golden.h"
 
 using namespace fovea;
@@ -58,7 +61,7 @@ TEST_CASE("golden resize") {
 TEST_CASE("golden normalisation") {
   const Golden golden("norm");
   for_golden_cases(golden, [&](GoldenRun& run, const std::string& name) {
-    if (name == "calibration") return;
+    if (name == "calibration") return;  // below
     const Var x = run.leaf("x"), weight = run.leaf("weight"), bias = run.leaf("bias");
     if (starts_with(name, "batch")) {
       const Tensor mean = run.constant("running_mean").clone(), var = run.constant("running_var").clone();
@@ -77,4 +80,42 @@ TEST_CASE("golden normalisation") {
       run.check({{"y", layer_norm_channels(x, weight, bias, 1e-5f)}});
     }
   });
+}
+
+/// What the ops say, the module says in each of its modes; and a pass over five batches gives plain averages.
+TEST_CASE("golden BatchNorm in its modes") {
+  const Golden golden("norm");
+  for (const Device& device : golden_devices()) {
+    CAPTURE(device.description());
+    const auto norm_of = [&](const std::string& name, nn::BatchNorm& norm) {
+      for (const char* tensor : {"weight", "bias", "running_mean", "running_var"})
+        norm.state().at(tensor).copy_from(golden.at(name, tensor).to(device));
+      return golden.at(name, "x").to(device);
+    };
+    const auto value = [](nn::BatchNorm& norm, const Tensor& x) { return norm(x).value(); };
+    for (const bool absolute : {false, true}) {
+      const std::string suffix = absolute ? "_absolute_maps" : "_maps";
+      nn::BatchNorm norm(3, device, {.absolute_scale = absolute});
+      Tensor x = norm_of("batch_train" + suffix, norm);
+      check_close("training", value(norm, x), golden.at("batch_train" + suffix, "y"));
+      check_close("running mean", norm.running_mean, golden.at("batch_train" + suffix, "after_mean"));
+      check_close("running variance", norm.running_var, golden.at("batch_train" + suffix, "after_var"));
+      x = norm_of("batch_running" + suffix, norm);
+      norm.set_mode(nn::BatchNormMode::frozen);
+      check_close("frozen in training", value(norm, x), golden.at("batch_running" + suffix, "y"));
+      norm.set_mode(nn::BatchNormMode::follow);
+      norm.eval();
+      check_close("evaluation", value(norm, x), golden.at("batch_running" + suffix, "y"));
+      x = norm_of("batch_train" + suffix, norm);
+      norm.set_mode(nn::BatchNormMode::batch);
+      check_close("of the batch in evaluation", value(norm, x), golden.at("batch_train" + suffix, "y"));
+    }
+    nn::BatchNorm norm(3, device);
+    nn::CalibrationPass pass(norm);
+    const Tensor batches = golden.at("calibration", "batches").to(device);
+    for (std::int64_t k = 0; k < batches.size(0); ++k) norm(select(batches, 0, k));
+    pass.keep();
+    check_close("calibrated mean", norm.running_mean, golden.at("calibration", "mean"));
+    check_close("calibrated variance", norm.running_var, golden.at("calibration", "var"));
+  }
 }
