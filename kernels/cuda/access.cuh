@@ -57,6 +57,13 @@ inline unsigned blocks_for(std::int64_t n, int threads, std::int64_t limit = 163
   return static_cast<unsigned>(blocks < 1 ? 1 : blocks < limit ? blocks : limit);
 }
 
+/// As the x extent of a grid. More blocks than a grid can have become 2^31, which the launch refuses by name; a plain
+/// conversion could wrap to a number that it takes.
+inline unsigned grid_blocks(std::int64_t blocks) {
+  constexpr std::int64_t kTooMany = std::int64_t{1} << 31;
+  return static_cast<unsigned>(blocks < kTooMany ? blocks : kTooMany);
+}
+
 /// N values that move as one: 16 bytes are the widest access of a thread.
 template <class T, int N>
 struct alignas(sizeof(T) * N) Pack {

@@ -44,7 +44,8 @@ struct Correlation {
 /// taps_across taps.
 struct Tiling {
   int columns, groups, across, down;
-  int out_tiles;  // of a group
+  unsigned blocks;  // for each tile of outputs
+  int out_tiles;    // of a group
   int channels, taps_down, taps_across;
   gpu::Span rows, width;  // of a plane's piece
   int pitch;              // of it in shared memory
@@ -71,11 +72,13 @@ __global__ void __launch_bounds__(kMaxThreads, 2)
   FOVEA_DYNAMIC_SHARED(float, shared);
   float* const weights = shared;
   float* const pieces = shared + t.channels * t.taps_down * t.taps_across * kOut;
-  const int tiles = t.across * t.down, tile = static_cast<int>(blockIdx.x % tiles);
-  const std::int64_t image = blockIdx.x / tiles;
+  // Neighbouring blocks are tiles and images of the same outputs. All are along x: y ends at 65535.
+  const unsigned slab = blockIdx.x / t.blocks, block = blockIdx.x - slab * t.blocks;
+  const int tiles = t.across * t.down, tile = static_cast<int>(block % tiles);
+  const std::int64_t image = block / tiles;
   const int top = tile / t.across * t.groups * kSlide, left = tile % t.across * t.columns;
-  const int channel_group = static_cast<int>(blockIdx.y) / t.out_tiles;
-  const int out = static_cast<int>(blockIdx.y) % t.out_tiles * kOut;  // in its group
+  const int channel_group = static_cast<int>(slab) / t.out_tiles;
+  const int out = static_cast<int>(slab) % t.out_tiles * kOut;  // in its group
   const int group = static_cast<int>(threadIdx.x) / t.columns;
   const int column = static_cast<int>(threadIdx.x) - group * t.columns;
   const bool active = group < t.groups && left + column < k.out_width;
@@ -141,11 +144,12 @@ __global__ void __launch_bounds__(kMaxThreads, 2)
 }
 
 /// Shared memory of a stage, in floats; sets the pieces' extents.
-int stage_floats(const Correlation& k, Tiling& t, int out) {
+std::int64_t stage_floats(const Correlation& k, Tiling& t, int out) {
   t.rows = gpu::span_of(kSlide * t.groups, t.taps_down, k.stride_height, k.dilation_height);
   t.width = gpu::span_of(t.columns, t.taps_across, k.stride_width, k.dilation_width);
   t.pitch = gpu::conflict_free_pitch(t.width.extent, t.columns);
-  return t.channels * (t.taps_down * t.taps_across * out + t.rows.extent * t.pitch);
+  return t.channels *
+         (std::int64_t{t.taps_down} * t.taps_across * out + std::int64_t{t.rows.extent} * t.pitch);
 }
 
 /// By shape alone. Many images: the fewest warps; few: small blocks, so that more multiprocessors have one.
@@ -168,7 +172,7 @@ Tiling plan_tiling(const Correlation& k, std::int64_t batch, int out) {
   t.taps_across = k.kernel_width;
   for (int* const extent : {&t.taps_down, &t.taps_across, &t.groups, &t.columns})
     while (*extent > 1 && stage_floats(k, t, out) > gpu::kSharedFloats) *extent = gpu::ceil_div(*extent, 2);
-  const int floats = stage_floats(k, t, out);
+  const int floats = static_cast<int>(stage_floats(k, t, out));  // of a tap and a row at least: small
   t.channels = gpu::larger(1, gpu::smaller(k.channels, gpu::kSharedFloats / floats));
   t.across = gpu::ceil_div(k.out_width, t.columns);
   t.down = gpu::ceil_div(all, t.groups);
@@ -181,8 +185,9 @@ void correlate_as(gpu::Queue& queue, const char* name, const Correlation& k, std
   Tiling t = plan_tiling(k, batch, kOut);
   const auto bytes = static_cast<std::size_t>(stage_floats(k, t, kOut)) * sizeof(float);
   const auto threads = static_cast<unsigned>(gpu::ceil_div(t.columns * t.groups, 32) * 32);
-  const dim3 grid(static_cast<unsigned>(batch * t.across * t.down),
-                  static_cast<unsigned>(k.groups * t.out_tiles));
+  const std::int64_t blocks = batch * t.across * t.down;
+  t.blocks = gpu::grid_blocks(blocks);
+  const unsigned grid = gpu::grid_blocks(blocks * k.groups * t.out_tiles);
   const bool unit =
       k.stride_height == 1 && k.stride_width == 1 && k.dilation_height == 1 && k.dilation_width == 1;
   if (unit)

@@ -69,10 +69,11 @@ __global__ void __launch_bounds__(kMaxThreads, 2)
   FOVEA_DYNAMIC_SHARED(float, shared);
   float* const slopes = shared;
   float* const pieces = shared + t.rows * t.columns * kOut;
-  const int block = static_cast<int>(blockIdx.x) / t.pieces, channel_group = block / t.blocks;
-  const int c_begin = block % t.blocks * t.channels;                        // in its group
-  const int first = static_cast<int>(blockIdx.x) % t.pieces * kMaxThreads;  // of the groups of a channel
-  const int out = static_cast<int>(blockIdx.y) * kOut;                      // in its group
+  const int per_out = k.groups * t.blocks * t.pieces;
+  const int at = static_cast<int>(blockIdx.x) % per_out, out = static_cast<int>(blockIdx.x) / per_out * kOut;
+  const int block = at / t.pieces, channel_group = block / t.blocks;
+  const int c_begin = block % t.blocks * t.channels;  // in its group
+  const int first = at % t.pieces * kMaxThreads;      // of the groups of a channel
   const int channels = min(t.channels, k.channels - c_begin);
 
   const int slice = static_cast<int>(threadIdx.x) / t.threads;
@@ -88,7 +89,7 @@ __global__ void __launch_bounds__(kMaxThreads, 2)
   const std::int64_t first_out = std::int64_t{channel_group} * k.outputs;  // of the group
 
   float sums[kSlide][kOut] = {};
-  const std::int64_t run = blockIdx.z, end = run * t.images + t.images;
+  const std::int64_t run = blockIdx.y, end = run * t.images + t.images;
   for (std::int64_t image = run * t.images; image < end && image < k.batch; ++image)
     for (int top = 0; top < k.out_height; top += t.rows)
       for (int left = 0; left < k.out_width; left += t.columns) {
@@ -202,8 +203,9 @@ void grad_weight(gpu::Queue& queue, const WeightGradient& k, std::int64_t count,
   const int floats = t.slices > 1 ? gpu::larger(stage, kSlide * kOut * threads) : stage;
   const Scratch<float> partial(queue, t.runs > 1 ? t.runs * count : 0, kName);
   float* const sums = t.runs > 1 ? partial.data() : dw;
-  const dim3 grid(static_cast<unsigned>(k.groups * t.blocks * t.pieces),
-                  static_cast<unsigned>(gpu::ceil_div(k.outputs, kOut)), static_cast<unsigned>(t.runs));
+  const dim3 grid(
+      gpu::grid_blocks(std::int64_t{k.groups} * t.blocks * t.pieces * gpu::ceil_div(k.outputs, kOut)),
+      static_cast<unsigned>(t.runs));
   const auto block = static_cast<unsigned>(gpu::ceil_div(threads, 32) * 32);
   const auto bytes = static_cast<std::size_t>(floats) * sizeof(float);
   const bool unit =
@@ -223,7 +225,7 @@ void kernels::conv2d_grad_weight(gpu::Queue& queue, const Conv2d& shape, const f
                                  float* dw) {
   const std::int64_t count = shape.weight_count();
   if (count == 0) return;
-  if (shape.batch == 0) {
+  if (shape.batch == 0 || shape.out_height() <= 0 || shape.out_width() <= 0) {
     launch(queue, kName, add_runs_kernel, gpu::blocks_for(count, kThreads), kThreads, 0, count, 0, dw, dw);
     return;
   }

@@ -28,6 +28,7 @@ constexpr int kRunTerms = 256;  // of a chain of sums: Note [Short runs] in kern
 /// planes and taps[k] kernel rows; their pieces have rows of pitch[k].
 struct Tiling {
   int columns, groups, across, down, images;
+  unsigned blocks;  // for each kWide channels
   int channels[ConvTerms::kMaxTerms], taps[ConvTerms::kMaxTerms], pitch[ConvTerms::kMaxTerms];
 };
 
@@ -73,14 +74,15 @@ template <bool kDepthwise>
 __global__ void __launch_bounds__(kMaxThreads, 2) conv_terms_kernel(ConvTerms plan, Tiling t) {
   constexpr int kWide = kDepthwise ? 1 : kOut;
   FOVEA_DYNAMIC_SHARED(float, shared);
-  // Blocks of column y belong to the slabs in turn.
-  int s = 0, out = static_cast<int>(blockIdx.y) * kWide;
+  // Blocks of the same images and pixels stand t.blocks apart and belong to the slabs in turn.
+  const unsigned slab_block = blockIdx.x / t.blocks, block = blockIdx.x - slab_block * t.blocks;
+  int s = 0, out = static_cast<int>(slab_block) * kWide;
   for (; out >= plan.slab[s].channels; ++s) out -= (plan.slab[s].channels + kWide - 1) / kWide * kWide;
   const ConvSlab& slab = plan.slab[s];
 
-  const int tiles = t.across * t.down, tile = static_cast<int>(blockIdx.x % tiles);
+  const int tiles = t.across * t.down, tile = static_cast<int>(block % tiles);
   const int top = tile / t.across * t.groups * kSlide, left = tile % t.across * t.columns;
-  const std::int64_t first_image = std::int64_t{blockIdx.x / tiles} * t.images;
+  const std::int64_t first_image = std::int64_t{block / tiles} * t.images;
   const std::int64_t rest = plan.batch - first_image;
   const int images = rest < t.images ? static_cast<int>(rest) : t.images;
   const int per_image = t.groups * t.columns, mine = static_cast<int>(threadIdx.x) / per_image;
@@ -123,14 +125,13 @@ __global__ void __launch_bounds__(kMaxThreads, 2) conv_terms_kernel(ConvTerms pl
             gpu::slide(taps, pieces + ((mine * channels + c) * rows + group * kSlide) * pitch + column + q,
                        pitch, shared + c * taps * step + q * kWide, step, sums);
         chain += channels * taps * term.kernel_width;
-        const bool last = k + 1 == slab.first_term + slab.terms && c_begin + t.channels[k] >= all &&
-                          r_begin + t.taps[k] >= term.kernel_height;
-        if (chain < kRunTerms && !last) continue;
+        if (chain < kRunTerms) continue;
         add_run(plan, slab, here, out, first, sums);
         chain = 0;
         first = false;
       }
   }
+  if (active && (chain > 0 || first)) add_run(plan, slab, here, out, first, sums);
   if (active) finish<kWide>(plan, slab, here);
 }
 
@@ -149,6 +150,14 @@ Tiling plan_tiling(const ConvTerms& plan) {
   const int fit = gpu::larger(1, kWantedThreads / (t.groups * t.columns));
   t.images = t.across * t.down > 1 ? 1 : plan.batch < fit ? static_cast<int>(plan.batch) : fit;
   while (t.images > 1 && (plan.batch + t.images - 1) / t.images * columns_of_blocks < kEnoughBlocks)
+    t.images = gpu::ceil_div(t.images, 2);
+  // The pieces of a wide kernel's rows have to fit into shared memory for every image.
+  int widest = 1;
+  for (int i = 0; i < plan.slabs; ++i)
+    for (int k = plan.slab[i].first_term; k < plan.slab[i].first_term + plan.slab[i].terms; ++k)
+      widest = gpu::larger(widest, plan.term[k].kernel_width);
+  while (t.images > 1 &&
+         t.images * kSlide * t.groups * (t.columns + widest + 7) + widest * wide > gpu::kSharedFloats)
     t.images = gpu::ceil_div(t.images, 2);
   return t;
 }
@@ -180,16 +189,17 @@ __global__ void __launch_bounds__(kGradThreads)
   const int taps = term.kernel_height * term.kernel_width;
   const int c = static_cast<int>(blockIdx.x) / taps, tap = static_cast<int>(blockIdx.x) - c * taps;
   const int down = tap / term.kernel_width - term.top, across = tap % term.kernel_width - term.left;
-  const int plane = height * width;
+  const std::int64_t plane = std::int64_t{height} * width;
   double total = 0.0;
   float run = 0.0f;
   int terms = 0;
   for (const std::int64_t i : gpu::block_stride(batch * plane)) {
     const gpu::Division image = gpu::divide(i, plane);
-    const int at = static_cast<int>(image.remainder), row = at / width, column = at - row * width;
+    const gpu::Division pixel = gpu::divide(image.remainder, width);
+    const std::int64_t row = pixel.quotient, column = pixel.remainder;
     if (row + down < 0 || row + down >= height || column + across < 0 || column + across >= width) continue;
-    const std::int64_t from = (image.quotient * term.channels + c) * plane + at;
-    run = fmaf(term.x[from + down * width + across], dy[from], run);
+    const std::int64_t from = (image.quotient * term.channels + c) * plane + image.remainder;
+    run = fmaf(term.x[from + std::int64_t{down} * width + across], dy[from], run);
     if (++terms % 64 == 0) {
       total += static_cast<double>(run);
       run = 0.0f;
@@ -211,8 +221,10 @@ void kernels::conv_terms(gpu::Queue& queue, const ConvTerms& plan) {
     for (int k = slab.first_term; k < slab.first_term + slab.terms; ++k)
       floats = gpu::larger(floats, plan_stages(plan, k, t));
   }
+  if (columns_of_blocks == 0) return;
   const std::int64_t blocks = (plan.batch + t.images - 1) / t.images * t.across * t.down;
-  const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(columns_of_blocks));
+  t.blocks = gpu::grid_blocks(blocks);
+  const unsigned grid = gpu::grid_blocks(blocks * columns_of_blocks);
   const auto threads = static_cast<unsigned>(gpu::ceil_div(t.images * t.groups * t.columns, 32) * 32);
   launch(queue, plan.depthwise ? "conv_terms_depthwise" : "conv_terms",
          plan.depthwise ? conv_terms_kernel<true> : conv_terms_kernel<false>, grid, threads,
@@ -221,9 +233,10 @@ void kernels::conv_terms(gpu::Queue& queue, const ConvTerms& plan) {
 
 void kernels::depthwise_grad_weight(gpu::Queue& queue, std::int64_t batch, int height, int width,
                                     const ConvTerm& term, const float* dy, float* dw) {
-  launch(queue, "depthwise_grad_weight", depthwise_grad_weight_kernel,
-         static_cast<unsigned>(term.channels * term.kernel_height * term.kernel_width), kGradThreads, 0,
-         batch, height, width, term, dy, dw);
+  const std::int64_t weights = std::int64_t{term.channels} * term.kernel_height * term.kernel_width;
+  if (weights == 0) return;
+  launch(queue, "depthwise_grad_weight", depthwise_grad_weight_kernel, gpu::grid_blocks(weights),
+         kGradThreads, 0, batch, height, width, term, dy, dw);
 }
 
 }  // namespace fovea

@@ -27,7 +27,8 @@ struct MaxSum {
 struct MergeMaxSum {
   __device__ __forceinline__ MaxSum operator()(MaxSum a, MaxSum b) const {
     const float most = a.max > b.max ? a.max : b.max;
-    return {most, a.sum * expf(a.max - most) + b.sum * expf(b.max - most)};
+    // Rounded as written: else the compiler may fuse either product, and in each of the tree's two copies another.
+    return {most, fmaf(a.sum, expf(a.max - most), __fmul_rn(b.sum, expf(b.max - most)))};
   }
 };
 

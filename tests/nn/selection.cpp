@@ -35,10 +35,12 @@ TEST_CASE("a selection starts in U(0, 1) and refuses other maps") {
   CHECK(*std::min_element(w.begin(), w.end()) >= 0);
   CHECK(*std::max_element(w.begin(), w.end()) < 1);
   CHECK(*std::max_element(w.begin(), w.end()) > 0.99);
-  CHECK(message([&] { selection(Tensor::zeros({1, 3, 30, 20}, DType::f32, device)); }) ==
-        "selection: x [1, 3, 30, 20] is not [B, 3, 20, 30]");
-  CHECK(message([&] { nn::Selection(3, {0, 30}, device); }) ==
-        "selection: 3 cells and maps of 0×30: each must be at least 1");
+  CHECK(message([&] {
+          selection(Tensor::zeros({1, 3, 30, 20}, DType::f32, device));
+        }) == "selection: x [1, 3, 30, 20] is not [B, 3, 20, 30]");
+  CHECK(message([&] {
+          nn::Selection(3, {0, 30}, device);
+        }) == "selection: 3 cells and maps of 0×30: each must be at least 1");
 }
 
 /// The answer is the map at one place; Poisson loss and the semantic loss find it.
@@ -56,14 +58,15 @@ TEST_CASE("a selection learns the position of a cell") {
     optimizer.zero_grad();
     Tape tape;
     const Var in = tape.input(x);
-    const Var loss = nn::MseLoss{}(selection(in), floats(want, {32, 1}, device)) +
-                     exactly_one(selection.weights(in));
+    const Var loss =
+        nn::MseLoss{}(selection(in), floats(want, {32, 1}, device)) + exactly_one(selection.weights(in));
     tape.backward(loss);
     optimizer.step();
     (step == 0 ? first : last) = loss.value().item();
   }
   CHECK(last < 0.1 * first);
-  const Floats p = selection.weights(Tensor::zeros({1, 1, 3, 3}, DType::f32, device)).value().to_vector<float>();
+  const Floats p =
+      selection.weights(Tensor::zeros({1, 1, 3, 3}, DType::f32, device)).value().to_vector<float>();
   CHECK(p[5] > 0.9f);
 }
 
