@@ -24,7 +24,8 @@ TEST_CASE("conv_rnn_of_an_empty_residual") {
     const ReciprocalInputs plain{.x = normals({1, 2, 4, 4}, "x", device)};
     ReciprocalInputs with = plain;
     with.residual = Tensor::zeros({1, 0, 4, 4}, DType::f32, device);
-    const ReciprocalState state{.c = normals({1, 3, 4, 4}, "c", device), .h = normals({1, 2, 4, 4}, "h", device)};
+    const ReciprocalState state{.c = normals({1, 3, 4, 4}, "c", device),
+                                .h = normals({1, 2, 4, 4}, "h", device)};
     ReciprocalWeights weights{.h_to_c_gate = normals({3, 2, 3, 3}, "gate", device),
                               .x_to_c = normals({3, 2, 3, 3}, "source", device),
                               .c_to_h_gate = normals({2, 3, 3, 3}, "other gate", device)};
@@ -45,7 +46,8 @@ TEST_CASE("conv_rnn_of_empty_maps") {
       Tape tape;
       const Var w_x = tape.leaf(normals({channels, 2, 3, 3}, "w_x", device)),
                 w_h = tape.leaf(normals({channels, channels, 3, 3}, "w_h", device));
-      const Tensor x = normals({1, 2, height, 4}, "x", device), h = normals({1, channels, height, 4}, "h", device);
+      const Tensor x = normals({1, 2, height, 4}, "x", device),
+                   h = normals({1, channels, height, 4}, "h", device);
       const Var y = conv_simple_step(tape.input(x), tape.input(h), w_x, w_h, Var());
       CHECK(y.shape() == h.shape());
       const Tape::Root root{y, Tensor::zeros(y.shape(), DType::f32, device)};
