@@ -8,26 +8,37 @@ namespace fovea::nn {
 CalibrationPass::CalibrationPass(Module& module) {
   for (Module* part : module.modules()) training_.emplace_back(part, part->training());
   for (BatchNorm* norm : batch_norms(module))
-    before_.push_back({norm, norm->mode(), norm->running_mean.clone("calibration_pass"),
+    during_.push_back({norm, norm->mode(), norm->running_mean.clone("calibration_pass"),
                        norm->running_var.clone("calibration_pass")});
+  exchange();
   module.eval();
   set_mode(module, BatchNormMode::calibrate);
 }
 
+/// Handles change places: this works when there is no memory at all.
+void CalibrationPass::exchange() noexcept {
+  for (During& d : during_) {
+    std::swap(d.norm->running_mean, d.mean);
+    std::swap(d.norm->running_var, d.var);
+  }
+}
+
 void CalibrationPass::keep() {
-  if (std::none_of(before_.begin(), before_.end(), [](const Before& b) { return b.norm->batches() > 0; }))
+  if (std::none_of(during_.begin(), during_.end(), [](const During& d) { return d.norm->batches() > 0; }))
     reject<ValueError>("calibration_pass", "no batch has passed through any of the {} batch norms",
-                       before_.size());
-  for (const Before& before : before_) before.norm->set_mode(BatchNormMode::frozen);
-  before_.clear();
+                       during_.size());
+  exchange();
+  for (const During& d : during_) {
+    d.norm->running_mean.copy_from(d.mean);
+    d.norm->running_var.copy_from(d.var);
+    d.norm->set_mode(BatchNormMode::frozen);
+  }
+  during_.clear();
 }
 
 CalibrationPass::~CalibrationPass() {
-  for (auto& [norm, mode, mean, var] : before_) {
-    norm->set_mode(mode);
-    norm->running_mean = std::move(mean);  // handles change places: this works when there is no memory at all
-    norm->running_var = std::move(var);
-  }
+  exchange();
+  for (const During& d : during_) d.norm->set_mode(d.mode);
   for (const auto& [part, training] : training_) part->train(training);  // children correct what parents set
 }
 

@@ -35,13 +35,15 @@ class CalibrationPass {
   void keep();
 
  private:
-  struct Before {
+  struct During {
     BatchNorm* norm;
-    BatchNormMode mode;
-    Tensor mean, var;
+    BatchNormMode mode;  // before the pass
+    Tensor mean, var;    // the module's own, which a State may share; meanwhile it averages in copies
   };
+  void exchange() noexcept;
+
   std::vector<std::pair<Module*, bool>> training_;  // parents first
-  std::vector<Before> before_;
+  std::vector<During> during_;
 };
 
 }  // namespace fovea::nn

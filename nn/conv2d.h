@@ -25,6 +25,7 @@ struct ConvOptions {
 ///             U(±1/√(in/groups·R·S))
 /// throws      ValueError where it is made: groups do not divide in and out, stride or dilation below 1,
 ///             padding and same; ShapeError naming the layer if x is not [B, in, H, W] with room for the kernel
+/// source      LeCun et al. 1989, Backpropagation applied to handwritten zip code recognition
 class Conv2d final : public Module {
  public:
   Conv2d(std::int64_t in, std::int64_t out, Size2d kernel, const Device& device, ConvOptions options = {});

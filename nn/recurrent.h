@@ -38,6 +38,7 @@ struct RecurrentRun {
 ///             3·hidden in the order r, z, n (GRU), inputs of the later layers the width of a result. All start in
 ///             U(±1/√hidden), to which forget_bias is added in bias_ih
 /// throws      ShapeError naming the layer if x is not [T, B, input]; ValueError (options, number of states)
+/// source      Hochreiter and Schmidhuber 1997 (LSTM), Gers et al. 2000 (its forget gate), Cho et al. 2014 (GRU)
 template <Cell kCell>
 class RecurrentLayers final : public Module {
  public:

@@ -5,6 +5,7 @@
 
 #include "autograd/op_info.h"
 #include "autograd/ops/matmul.h"
+#include "autograd/optional.h"
 #include "autograd/tape.h"
 #include "kernels/ops/recurrent.h"
 #include "kernels/ops/reduce.h"
@@ -87,11 +88,6 @@ inline Tensor checked_operand(const char* op, const char* operand, const Var& v,
   return v.value().contiguous(op);
 }
 
-template <class T = float>
-T* data_or_null(const Tensor& t) {
-  return t.defined() ? t.data<T>() : nullptr;
-}
-
 /// x[T, N, width] as a matrix of T·N rows.
 inline Tensor rows(const Tensor& x) { return reshape(x, {x.size(0) * x.size(1), x.size(2)}); }
 
@@ -137,9 +133,7 @@ inline Tensor column_sums(const char* op, const Tensor& d) {
 inline Grads slopes(const char* op, const Recurrent& s, const Grads& results, Needs needs, const Tensors& t) {
   const bool lstm = s.cell == Cell::lstm;
   const bool by_input = needs[0] || needs[1] || needs[3];
-  const auto make = [&](bool wanted, const Shape& shape) {
-    return wanted ? Tensor::empty(shape, DType::f32, t.x.device(), op) : Tensor();
-  };
+  const auto make = [&](bool wanted, const Shape& shape) { return empty_if(wanted, shape, t.x, op); };
   std::vector<Tensor> dys;
   for (const Tensor& dy : results) dys.push_back(dy.defined() ? dy.contiguous(op) : Tensor());
   const Tensor dhidden = make(true, {s.steps * s.batch, s.gates() * s.hidden});

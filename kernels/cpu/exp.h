@@ -3,7 +3,8 @@
 
 #include <cstdint>
 
-/// The exponential function in a form that vectorises in any loop. Internal linkage: each instruction set has
+/// The exponential function in a form that the compiler vectorises in any loop; kernels written in `Vec` have theirs
+/// in kernels/cpu/vec_exp.h. Internal linkage: each instruction set has
 /// its own copy, and all give equal bits.
 namespace fovea::cpu {
 namespace {

@@ -47,6 +47,22 @@ TEST_CASE("every op is compiled for every device of the build, and has a row tha
   }
 }
 
+/// What `devices` says of every op rests on this: the linker misses an overload that an op calls, so no op can be
+/// without a device as long as each contract has its two sources.
+TEST_CASE("each contract of a kernel has a source for the host, and one for the GPU and the emulation") {
+  const std::filesystem::path kernels = std::filesystem::path(FOVEA_SOURCE_DIR) / "kernels";
+  int contracts = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(kernels / "ops")) {
+    if (entry.path().extension() != ".h") continue;
+    const std::string name = entry.path().stem().string();
+    CAPTURE(name);
+    CHECK(std::filesystem::exists(kernels / "cpu" / (name + ".cpp")));
+    CHECK(std::filesystem::exists(kernels / "cuda" / (name + ".cu")));
+    ++contracts;
+  }
+  CHECK(contracts >= 28);
+}
+
 TEST_CASE("ops come by name, with the types they take") {
   std::vector<std::string> names;
   for (const auto& op : ops()) names.push_back(op.at("name"));

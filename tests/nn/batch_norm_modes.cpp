@@ -213,11 +213,14 @@ TEST_CASE("a calibration that is not kept leaves no trace") {
   net.bn.eval();
   nn::set_mode(net, nn::BatchNormMode::batch);
   const Floats mean = values(net.bn.running_mean), var = values(net.bn.running_var);
+  const nn::State before = net.state();
   CHECK(message([&] {
           nn::CalibrationPass pass(net);
           net(batch(1, device));
+          CHECK(values(net.bn.running_mean) != mean);
           throw std::runtime_error("the data ended");
         }) == "the data ended");
+  CHECK(values(before.at("bn.running_mean")) == mean);
   CHECK(values(net.bn.running_mean) == mean);
   CHECK(values(net.bn.running_var) == var);
   CHECK(net.bn.mode() == nn::BatchNormMode::batch);
@@ -233,9 +236,11 @@ TEST_CASE("a calibration that is not kept leaves no trace") {
   two.add<nn::BatchNorm>(2, device);
   two.add<nn::BatchNorm>(2, device);
   nn::initialize(two, 0);
+  const nn::State shared = two.state();
   nn::CalibrationPass pass(two);
   two[0](normals({5, 2}, 0, device, 4.0f));
   pass.keep();
+  CHECK(values(shared.at("0.running_mean")) == values(two.state().at("0.running_mean")));
   CHECK(values(two.state().at("0.running_mean")) != Floats{0, 0});
   CHECK(values(two.state().at("1.running_mean")) == Floats{0, 0});
   CHECK(nn::batch_norms(two)[1]->mode() == nn::BatchNormMode::frozen);
