@@ -6,7 +6,10 @@
 /// Operands that may be absent and gradients that nobody asked for are undefined tensors; kernels get null for them.
 namespace fovea {
 
-inline float* data_or_null(const Tensor& t) { return t.defined() ? t.data() : nullptr; }
+template <class T = float>
+T* data_or_null(const Tensor& t) {
+  return t.defined() ? t.data<T>() : nullptr;
+}
 
 inline Tensor contiguous_or_undefined(const char* op, const Var& v) {
   return v.value().defined() ? v.value().contiguous(op) : Tensor();

@@ -8,7 +8,7 @@ namespace fovea::nn {
 
 /// Where feedback enters a reciprocal gated cell.
 enum class FeedbackEntry {
-  input,  ///< added to x, in an op of its own before the step
+  input,  ///< added to x before the step, by plain ops: launches and kept maps beside those of the step
   cell,   ///< added to what goes into c
   output  ///< added to what goes into h
 };
@@ -84,11 +84,11 @@ ReciprocalConfig rgc_median(std::int64_t channels, std::int64_t residual, std::i
 ///
 /// x           [B, config.in, H, W] f32; with it residual and feedback, if the config has them
 /// returns     h' [B, config.out, H, W]
-/// parameters  named as the fields of ReciprocalWeights, those that the config asks for, with "depthwise_" before
-///             the name of a depthwise kernel; with layer norm c_gamma, c_beta, h_gamma, h_beta. Without a bias
-///             of its own, a convolution shares that of its sum
-/// throws      ValueError for a config that contradicts itself; in a step ShapeError, DTypeError, DeviceError,
-///             ValueError naming the op
+/// parameters  named as the fields of ReciprocalWeights, those that the config asks for, depthwise kernels with
+///             "depthwise_" before the name; with layer norm c_gamma, c_beta, h_gamma, h_beta. Without a
+///             bias of its own, a convolution shares that of its sum
+/// throws      ValueError for a config that contradicts itself; in a step ShapeError, DTypeError,
+///             DeviceError, ValueError naming the op
 /// source      Nayebi et al. 2018, Task-driven convolutional recurrent models of the visual system; Nayebi et
 ///             al. 2022, Recurrent connections in the primate ventral visual stream
 class ReciprocalGatedCell final : public ConvCell {

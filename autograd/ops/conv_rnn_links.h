@@ -8,12 +8,13 @@
 #include <string>
 #include <vector>
 
+#include "autograd/channel_sums.h"
+#include "autograd/optional.h"
 #include "autograd/tape.h"
 #include "kernels/ops/cell_update.h"
 #include "kernels/ops/conv2d.h"
 #include "kernels/ops/conv_terms.h"
 #include "kernels/ops/elementwise.h"
-#include "kernels/ops/reduce.h"
 #include "tensor/views.h"
 
 /// What the recurrent cells of convolutional nets share: the convolutions of a step, described by the numbers
@@ -113,8 +114,8 @@ class Plan {
     assert(plan_.slabs < ConvTerms::kMaxSlabs);
     ConvSlab& one = plan_.slab[plan_.slabs++];
     one.y = y.data();
-    one.bias = bias.defined() ? bias.data() : nullptr;
-    one.start = start.defined() ? start.data() : nullptr;
+    one.bias = data_or_null(bias);
+    one.start = data_or_null(start);
     one.channels = static_cast<int>(y.size(1));
     one.first_term = terms_;
     return one;
@@ -193,14 +194,6 @@ inline void grad_weight(const char* op, const Tensor& x, const Tensor& dy, const
       whole ? dw : Tensor::empty({dy.size(1), x.size(1), dw.size(2), dw.size(3)}, DType::f32, x.device(), op);
   on(x.queue(), [&](auto& q) { kernels::conv2d_grad_weight(q, shape, x.data(), dy.data(), part.data()); });
   if (!whole) slice(dw, 1, first_in, first_in + x.size(1)).copy_from(part);
-}
-
-inline Tensor channel_sums(const char* op, const Tensor& dy) {
-  const Tensor sums = Tensor::empty({dy.size(1)}, DType::f32, dy.device(), op);
-  on(dy.queue(), [&](auto& q) {
-    kernels::channel_sum(q, dy.size(0), dy.size(1), dy.size(2) * dy.size(3), dy.data(), sums.data());
-  });
-  return sums;
 }
 
 /// y += x, of one shape.

@@ -24,7 +24,7 @@ struct ReciprocalState {
   Var h = {};  ///< [N, D, H, W]: the output
 };
 
-/// A convolution of a cell: its kernel, and one that comes before it, with nothing in between; Var() for none.
+/// A convolution of a cell: its kernel, and one that comes right before it; Var() for none.
 struct ReciprocalKernel {
   Var weight = {};     ///< [O, I, R, S]
   Var depthwise = {};  ///< [I, 1, R, S], a kernel for each channel; `weight` is then usually 1×1
@@ -316,8 +316,8 @@ inline Grads reciprocal_slopes(const char* op, const ReciprocalCell& cell, const
 
 /// One step of the reciprocal gated cell: each of its two states keeps a part of itself and takes in a part
 /// of its source, and each part is gated by one of the states. At most three launches: depthwise kernels if
-/// there are any, all other convolutions, all gate arithmetic. Sums over `given` kernels, each with stride 1
-/// and SAME padding.
+/// there are any, all other convolutions, all gate arithmetic; and at most half the bytes of the composition are
+/// kept. Sums over `given` kernels, each with stride 1 and SAME padding.
 ///
 /// formula  τ_c = φ_τ(c_to_c_decay ⋆ c + x_to_c_decay ⋆ x + residual_to_c_decay ⋆ r),
 ///          γ_c = φ_γ(h_to_c_gate ⋆ h + x_to_c_gate ⋆ x + residual_to_c_gate ⋆ r),

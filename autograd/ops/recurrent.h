@@ -3,11 +3,12 @@
 
 #include <limits>
 
+#include "autograd/channel_sums.h"
 #include "autograd/op_info.h"
 #include "autograd/ops/matmul.h"
+#include "autograd/optional.h"
 #include "autograd/tape.h"
 #include "kernels/ops/recurrent.h"
-#include "kernels/ops/reduce.h"
 #include "tensor/views.h"
 
 namespace fovea {
@@ -87,11 +88,6 @@ inline Tensor checked_operand(const char* op, const char* operand, const Var& v,
   return v.value().contiguous(op);
 }
 
-template <class T = float>
-T* data_or_null(const Tensor& t) {
-  return t.defined() ? t.data<T>() : nullptr;
-}
-
 /// x[T, N, width] as a matrix of T·N rows.
 inline Tensor rows(const Tensor& x) { return reshape(x, {x.size(0) * x.size(1), x.size(2)}); }
 
@@ -124,12 +120,6 @@ inline void run(const char* op, const Recurrent& s, Tensors& t) {
                         .h_last = t.h_last.data(),
                         .c_last = data_or_null(t.c_last)});
   });
-}
-
-inline Tensor column_sums(const char* op, const Tensor& d) {
-  const Tensor sums = Tensor::empty({d.size(1)}, DType::f32, d.device(), op);
-  on(d.queue(), [&](auto& q) { kernels::channel_sum(q, d.size(0), d.size(1), 1, d.data(), sums.data()); });
-  return sums;
 }
 
 /// Gradients of x, w_input, w_hidden, bias_input, bias_hidden, h0 and, of an LSTM, c0. The steps give the slopes of
@@ -171,8 +161,8 @@ inline Grads slopes(const char* op, const Recurrent& s, const Grads& results, Ne
   if (needs[0]) d[0] = reshape(product(dinput, t.w_input, false, false), t.x.shape());
   if (needs[1]) d[1] = product(dinput, rows(t.x), true, false);
   if (needs[2]) d[2] = product(dhidden, h_before, true, false);
-  if (needs[3]) d[3] = column_sums(op, dinput);
-  if (needs[4]) d[4] = lstm && needs[3] ? d[3] : column_sums(op, dhidden);
+  if (needs[3]) d[3] = channel_sums(op, dinput);
+  if (needs[4]) d[4] = lstm && needs[3] ? d[3] : channel_sums(op, dhidden);
   return d;
 }
 

@@ -9,9 +9,9 @@
 #include "kernels/ops/conv2d.h"
 #include "kernels/ops/elementwise.h"
 
-/// An ordinary term is one call of conv2d, with a copy of the weights unless they lie in its order already; the
-/// terms of a slab are added in their order. A depthwise term has one input channel per output, too little for
-/// conv2d's tiles: it is a direct loop over a padded copy of the plane.
+/// An ordinary term is one call of conv2d, with a copy of the weights unless they lie in its order already;
+/// the terms of a slab are added in their order. A depthwise term has one input channel per output, too
+/// little for conv2d's tiles: it is a direct loop over a padded copy of the plane.
 namespace fovea::cpu {
 namespace {
 
