@@ -11,9 +11,8 @@ inline Tensor channel_sums(const char* op, const Tensor& dy) {
   std::int64_t inner = 1;
   for (int k = 2; k < dy.rank(); ++k) inner *= dy.size(k);
   const Tensor sums = Tensor::empty({dy.size(1)}, DType::f32, dy.device(), op);
-  on(dy.queue(), [&](auto& q) {
-    kernels::channel_sum(q, dy.size(0), dy.size(1), inner, dy.data(), sums.data());
-  });
+  on(dy.queue(),
+     [&](auto& q) { kernels::channel_sum(q, dy.size(0), dy.size(1), inner, dy.data(), sums.data()); });
   return sums;
 }
 

@@ -76,6 +76,7 @@ ReciprocalConfig rgc_shallow(std::int64_t channels, std::int64_t residual);
 
 /// The median of the best cells of the architecture search, as in the released network of ten layers: gates
 /// are depthwise 7×7 and 1×1, c has 64 channels, the residual goes into h, and feedback through 1×1, too.
+/// Weights begin with variance 0.639/fan-in, of depthwise kernels 0.639/(49·channels).
 /// source  Nayebi et al. 2022, Recurrent connections in the primate ventral visual stream
 ReciprocalConfig rgc_median(std::int64_t channels, std::int64_t residual, std::int64_t feedback = 0,
                             std::int64_t cell = 64);

@@ -10,8 +10,9 @@
 /// Forms of the reciprocal gated cell that the tests run: which operands they have, and of what shape.
 namespace fovea::test {
 
-/// kSeparable has every convolution, each with a depthwise kernel; kEverything has every one without.
-enum Form { kPaper, kShallow, kMedian, kEverything, kSeparable, kOneState, kLargeKernel };
+/// kSeparable has every convolution, each with a depthwise kernel; kSeparableOutput those of h'; kEverything
+/// has every one without.
+enum Form { kPaper, kShallow, kMedian, kEverything, kSeparable, kSeparableOutput, kOneState, kLargeKernel };
 
 struct Given {
   int operand;  // of reciprocal_gated_step
@@ -49,7 +50,9 @@ inline ReciprocalOptions options_of(Form form, bool keep) {
 inline std::vector<Given> operands_of(Form form, const Sizes& s) {
   using namespace conv_rnn;
   std::vector<Given> given;
-  const bool all = form == kEverything || form == kSeparable, fed_c = options_of(form, false).feedback_to_c;
+  const bool separable = form == kSeparable || form == kSeparableOutput,
+             all = form == kEverything || separable, fed_c = options_of(form, false).feedback_to_c;
+  const int first_slab = form == kSeparableOutput ? static_cast<int>(kDecayH) : 0;
   const auto map = [&](int operand, std::int64_t channels) {
     given.push_back({operand, {s.n, channels, s.h, s.w}});
   };
@@ -89,9 +92,9 @@ inline std::vector<Given> operands_of(Form form, const Sizes& s) {
   }
   if (all)
     for (const auto& link : kReciprocalLinks)
-      form == kEverything ? kernel(link.name, 2, 3) : kernel(link.name, 1, 1, 3);
+      if (link.slab >= first_slab) separable ? kernel(link.name, 1, 1, 3) : kernel(link.name, 2, 3);
   if (form == kMedian || all)
-    for (int slab = 0; slab < kReciprocalSlabs; ++slab)
+    for (int slab = first_slab; slab < kReciprocalSlabs; ++slab)
       given.push_back({kFirstBias + slab, {channels_of(slab)}});
   if (form == kOneState || form == kLargeKernel) {
     kernel("h_to_h_decay", 3, 3, form == kLargeKernel ? 61 : 0);

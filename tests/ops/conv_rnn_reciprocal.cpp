@@ -214,6 +214,8 @@ TEST_CASE("reciprocal_gated_step_median") {
 TEST_CASE("reciprocal_gated_step_everything") {
   check(row({sample_of(kEverything, false, {1, 2, 2, 1, 2, 1, 1, 2}),
              sample_of(kEverything, true, {2, 5, 3, 3, 4, 2, 5, 4}),
+             sample_of(kSeparableOutput, false, {1, 2, 3, 2, 1, 2, 1, 2}),
+             sample_of(kSeparableOutput, true, {2, 3, 5, 2, 3, 1, 2, 3}),
              sample_of(kOneState, false, {2, 4, 3, 2, 0, 0, 0, 3}),
              sample_of(kOneState, true, {1, 3, 5, 2, 0, 0, 0, 2})}));
 }
