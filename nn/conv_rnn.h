@@ -44,6 +44,7 @@ struct ConvCellShape {
 class ConvCell : public Module {
  public:
   /// Zeros for inputs of this shape [B, in, H, W], where the cell's parameters are.
+  /// throws ShapeError naming the layer if x is not of rank 4
   CellState initial_state(const Shape& x) const;
   /// throws ShapeError, ValueError naming the layer (another number of maps) or the op
   CellResult step(const CellInputs& inputs, const CellState& state);
@@ -68,7 +69,8 @@ class ConvCell : public Module {
 ///
 /// x           [B, C, H, W] f32
 /// returns     [B, C, H, W], which is the state, too
-/// parameters  tau, a scalar, starts at `tau`
+/// parameters  tau, a scalar, starts at `start`
+/// throws      in a step ShapeError, DTypeError, DeviceError naming the op
 /// source      Nayebi et al. 2018, Task-driven convolutional recurrent models of the visual system
 class TimeDecay final : public ConvCell {
  public:
@@ -89,6 +91,7 @@ class TimeDecay final : public ConvCell {
 /// parameters  weight_x [channels, in, R, S] and weight_h [channels, channels, R, S], Glorot uniform; bias
 ///             [channels] from 0; with layer norm norm_weight [channels] from 1 and norm_bias [channels] from
 ///             0. The statistics are those of a whole sample, eps 1e-12
+/// throws      in a step ShapeError, DTypeError, DeviceError naming the op and the operand
 /// source      Nayebi et al. 2018 (SimpleRNN)
 class SimpleConvRNN final : public ConvCell {
  public:
@@ -117,7 +120,8 @@ struct ConvLstmExtraOptions {
 ///             bias of 1 is beside it. With peepholes peephole_i, peephole_f, peephole_o [channels, H, W]
 ///             from 0; with layer norm norm_weight [5·channels] from 1 and norm_bias from 0, in the order i,
 ///             j, f, o, c'
-/// throws      ValueError if peepholes have no map
+/// throws      ValueError if peepholes have no map; in a step ShapeError, DTypeError, DeviceError naming the op
+///             and the operand
 /// source      Shi et al. 2015, Convolutional LSTM network
 class ConvLSTM final : public ConvCell {
  public:
@@ -140,6 +144,7 @@ class ConvLSTM final : public ConvCell {
 /// returns     h' [B, channels, H, W], which is the state, too
 /// parameters  gates_weight [2·channels, in + channels, R, S] and candidate_weight [channels, in + channels,
 ///             R, S], Glorot uniform; gates_bias [2·channels] from 1, candidate_bias [channels] from 0
+/// throws      in a step ShapeError, DTypeError, DeviceError naming the op and the operand
 /// source      Ballas et al. 2016, Delving deeper into convolutional networks
 class ConvGRU final : public ConvCell {
  public:
@@ -159,6 +164,7 @@ class ConvGRU final : public ConvCell {
 /// x           [B, in, H, W] f32
 /// returns     h' [B, channels, H, W], which is the state, too
 /// parameters  weight [2·channels, in + channels, R, S], Glorot uniform; bias [2·channels] from 0
+/// throws      in a step ShapeError, DTypeError, DeviceError naming the op and the operand
 /// source      Collins, Sohl-Dickstein, Sussillo 2017, Capacity and trainability in recurrent neural networks
 class ConvUGRNN final : public ConvCell {
  public:
@@ -176,6 +182,7 @@ class ConvUGRNN final : public ConvCell {
 /// x           [B, channels, H, W] f32
 /// returns     y [B, channels, H, W]; the state is h
 /// parameters  weight [4·channels, 2·channels, R, S], Glorot uniform; bias [4·channels] from 0
+/// throws      in a step ShapeError, DTypeError, DeviceError naming the op and the operand
 /// source      Collins, Sohl-Dickstein, Sussillo 2017, Capacity and trainability in recurrent neural networks
 class IntersectionRNN final : public ConvCell {
  public:

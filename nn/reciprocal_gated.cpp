@@ -18,7 +18,7 @@ ReciprocalOptions options_of(const ReciprocalConfig& config) {
           .decay_scale = config.decay_scale,
           .gate_offset = config.gate_offset,
           .gate_scale = config.gate_scale,
-          .x_into_c = config.cell > 0 && !config.input_to_cell,
+          .x_into_c = config.input_into_cell,
           .x_into_h = !config.input_to_output,
           .residual_into_h = config.residual_to_output && config.residual == config.out,
           .feedback_to_c = config.feedback_entry == FeedbackEntry::cell,
@@ -31,6 +31,7 @@ ReciprocalConfig rgc_paper(std::int64_t channels, float gate_bias) {
   ReciprocalConfig config;
   config.in = config.cell = config.out = channels;
   config.decay = config.gate = Function::sigmoid;
+  config.input_into_cell = true;
   config.decay_bias = config.gate_bias = gate_bias;
   return config;
 }
@@ -38,6 +39,7 @@ ReciprocalConfig rgc_paper(std::int64_t channels, float gate_bias) {
 ReciprocalConfig rgc_shallow(std::int64_t channels, std::int64_t residual) {
   ReciprocalConfig config = rgc_paper(channels);
   config.residual = residual;
+  config.input_into_cell = false;
   config.input_to_cell = true;
   config.residual_to_output_gate = true;
   config.bias = false;
@@ -73,17 +75,25 @@ void check(const ReciprocalConfig& c) {
     reject<ValueError>(op, "in {}, cell {}, out {}, residual {} and feedback {} channels make no cell", c.in,
                        c.cell, c.out, c.residual, c.feedback);
   if (c.residual == 0 && (c.residual_to_cell || c.residual_to_decay || c.residual_to_gate ||
-                          c.residual_to_output || c.residual_to_output_gate))
+                          c.residual_to_output || c.residual_to_output_decay || c.residual_to_output_gate))
     reject<ValueError>(op, "a convolution reads the residual, which has no channels");
-  if (c.cell == 0 &&
-      (c.input_to_cell || c.residual_to_cell || c.input_to_decay || c.residual_to_decay || c.input_to_gate ||
-       c.residual_to_gate || c.cell_to_output || (c.feedback > 0 && c.feedback_entry == FeedbackEntry::cell)))
-    reject<ValueError>(op, "a convolution belongs to c, which has no channels");
-  if (c.cell > 0 && !c.input_to_cell && c.cell != c.in)
+  const bool feeds_cell = c.feedback > 0 && c.feedback_entry == FeedbackEntry::cell;
+  const bool has_source = c.input_to_cell || c.input_into_cell || c.residual_to_cell || feeds_cell;
+  if (c.cell == 0 && (has_source || c.residual_to_decay || c.residual_to_gate || c.cell_to_output))
+    reject<ValueError>(op, "an input or a convolution belongs to c, which has no channels");
+  if (c.cell > 0 && !has_source)
+    reject<ValueError>(op,
+                       "nothing enters c of {} channels; set input_to_cell, input_into_cell or "
+                       "residual_to_cell, or let feedback enter at the cell",
+                       c.cell);
+  if (c.input_into_cell && c.cell != c.in)
     reject<ValueError>(op, "x of {} channels cannot enter c of {} as it is; set input_to_cell", c.in, c.cell);
   if (!c.input_to_output && c.out != c.in)
     reject<ValueError>(op, "x of {} channels cannot enter h of {} as it is; set input_to_output", c.in,
                        c.out);
+  if (!c.bias && (c.decay_bias != 0.0f || c.gate_bias != 0.0f))
+    reject<ValueError>(op, "decay_bias is {} and gate_bias is {}, but there is no bias", c.decay_bias,
+                       c.gate_bias);
 }
 
 }  // namespace
@@ -93,63 +103,67 @@ ReciprocalGatedCell::ReciprocalGatedCell(const ReciprocalConfig& config, const D
   check(config);
   const ReciprocalConfig& c = config_;
   slots_.reserve(conv_rnn::kReciprocalOperands);
-  using Field = Var W::*;
-  const auto add_weight = [&](const char* name, Field field, std::int64_t out, std::int64_t in,
-                              Size2d kernel) {
-    const Size2d k = fit(kernel, c.map);
-    slots_.push_back({{}, field});
-    add_parameter(name, slots_.back().parameter, Role::weight, {out, in, k.height, k.width}, device,
-                  c.init_scale > 0 ? init::variance_scaling(c.init_scale) : init::xavier_uniform());
+  const auto add_slot = [&](int operand, const std::string& name, Role role, const Shape& shape,
+                            InitRule init) {
+    slots_.push_back({{}, operand});
+    add_parameter(name, slots_.back().parameter, role, shape, device, std::move(init));
   };
-  const auto add_bias = [&](const char* name, Field field, std::int64_t channels, float start) {
-    if (!c.bias) return;
-    slots_.push_back({{}, field});
-    add_parameter(name, slots_.back().parameter, Role::bias, {channels}, device, init::constant(start));
+  const auto scaled = [&](std::int64_t times_fewer) {
+    return c.init_scale > 0 ? init::variance_scaling(c.init_scale / static_cast<float>(times_fewer))
+                            : init::xavier_uniform();
   };
-  const auto add_gate = [&](const char* name, Field field, const char* depthwise_name, Field depthwise,
-                            std::int64_t out, std::int64_t in, Size2d kernel, bool separable) {
-    if (separable) add_weight(depthwise_name, depthwise, in, 1, kernel);
-    add_weight(name, field, out, in, separable ? Size2d(1) : kernel);
+  const auto add = [&](ReciprocalKernel W::*field, std::int64_t out, std::int64_t in, Size2d kernel,
+                       bool separable) {
+    int k = 0;
+    while (conv_rnn::kReciprocalLinks[k].kernel != field) ++k;
+    const std::string name = conv_rnn::kReciprocalLinks[k].name;
+    const Size2d taps = fit(kernel, c.map), own = separable ? Size2d(1) : taps;
+    if (separable)
+      add_slot(conv_rnn::kFirstDepthwise + k, "depthwise_" + name, Role::weight,
+               {in, 1, taps.height, taps.width}, scaled(in));
+    add_slot(conv_rnn::kFirstKernel + k, name, Role::weight, {out, in, own.height, own.width}, scaled(1));
   };
+  const auto add_bias = [&](conv_rnn::ReciprocalSlab slab, std::int64_t channels, float start) {
+    if (c.bias)
+      add_slot(conv_rnn::kFirstBias + slab, conv_rnn::kReciprocalBiases[slab].name, Role::bias, {channels},
+               init::constant(start));
+  };
+  const Size2d cell_decay = c.cell_decay_kernel.height > 0 ? c.cell_decay_kernel : c.decay_kernel;
   if (c.cell > 0) {
-    add_gate("c_to_c_decay", &W::c_to_c_decay, "depthwise_c_to_c_decay", &W::depthwise_c_to_c_decay, c.cell,
-             c.cell, c.decay_kernel, c.decay_separable);
-    if (c.input_to_decay) add_weight("x_to_c_decay", &W::x_to_c_decay, c.cell, c.in, c.decay_kernel);
-    if (c.residual_to_decay)
-      add_weight("residual_to_c_decay", &W::residual_to_c_decay, c.cell, c.residual, c.decay_kernel);
-    add_bias("c_decay_bias", &W::c_decay_bias, c.cell, c.decay_bias);
-    add_gate("h_to_c_gate", &W::h_to_c_gate, "depthwise_h_to_c_gate", &W::depthwise_h_to_c_gate, c.cell,
-             c.out, c.gate_kernel, c.gate_separable);
-    if (c.input_to_gate) add_weight("x_to_c_gate", &W::x_to_c_gate, c.cell, c.in, c.gate_kernel);
-    if (c.residual_to_gate)
-      add_weight("residual_to_c_gate", &W::residual_to_c_gate, c.cell, c.residual, c.gate_kernel);
-    add_bias("c_gate_bias", &W::c_gate_bias, c.cell, c.gate_bias);
-    if (c.input_to_cell) add_weight("x_to_c", &W::x_to_c, c.cell, c.in, c.input_kernel);
-    if (c.residual_to_cell)
-      add_weight("residual_to_c", &W::residual_to_c, c.cell, c.residual, c.input_kernel);
-    if (c.input_to_cell || c.residual_to_cell) add_bias("c_bias", &W::c_bias, c.cell, 0.0f);
+    add(&W::c_to_c_decay, c.cell, c.cell, cell_decay, c.decay_separable);
+    if (c.input_to_decay) add(&W::x_to_c_decay, c.cell, c.in, cell_decay, c.decay_separable);
+    if (c.residual_to_decay) add(&W::residual_to_c_decay, c.cell, c.residual, cell_decay, c.decay_separable);
+    add_bias(conv_rnn::kDecayC, c.cell, c.decay_bias);
+    add(&W::h_to_c_gate, c.cell, c.out, c.gate_kernel, c.gate_separable);
+    if (c.input_to_gate) add(&W::x_to_c_gate, c.cell, c.in, c.gate_kernel, c.gate_separable);
+    if (c.residual_to_gate) add(&W::residual_to_c_gate, c.cell, c.residual, c.gate_kernel, c.gate_separable);
+    add_bias(conv_rnn::kGateC, c.cell, c.gate_bias);
+    if (c.input_to_cell) add(&W::x_to_c, c.cell, c.in, c.input_kernel, c.input_separable);
+    if (c.residual_to_cell) add(&W::residual_to_c, c.cell, c.residual, c.input_kernel, c.input_separable);
+    if (c.input_to_cell || c.residual_to_cell) add_bias(conv_rnn::kSourceC, c.cell, 0.0f);
   }
-  add_gate("h_to_h_decay", &W::h_to_h_decay, "depthwise_h_to_h_decay", &W::depthwise_h_to_h_decay, c.out,
-           c.out, c.decay_kernel, c.decay_separable);
-  add_bias("h_decay_bias", &W::h_decay_bias, c.out, c.decay_bias);
+  add(&W::h_to_h_decay, c.out, c.out, c.decay_kernel, c.decay_separable);
+  if (c.input_to_decay) add(&W::x_to_h_decay, c.out, c.in, c.decay_kernel, c.decay_separable);
+  if (c.residual_to_output_decay)
+    add(&W::residual_to_h_decay, c.out, c.residual, c.decay_kernel, c.decay_separable);
+  add_bias(conv_rnn::kDecayH, c.out, c.decay_bias);
   const bool gated_by_c = c.cell > 0 && !c.cell_to_output;
-  if (gated_by_c)
-    add_gate("c_to_h_gate", &W::c_to_h_gate, "depthwise_c_to_h_gate", &W::depthwise_c_to_h_gate, c.out,
-             c.cell, c.gate_kernel, c.gate_separable);
+  if (gated_by_c) add(&W::c_to_h_gate, c.out, c.cell, c.gate_kernel, c.gate_separable);
+  if (c.input_to_gate) add(&W::x_to_h_gate, c.out, c.in, c.gate_kernel, c.gate_separable);
   if (c.residual_to_output_gate)
-    add_weight("residual_to_h_gate", &W::residual_to_h_gate, c.out, c.residual, c.gate_kernel);
-  if (gated_by_c || c.residual_to_output_gate) add_bias("h_gate_bias", &W::h_gate_bias, c.out, c.gate_bias);
-  if (c.input_to_output) add_weight("x_to_h", &W::x_to_h, c.out, c.in, c.output_kernel);
-  if (c.cell_to_output) add_weight("c_to_h", &W::c_to_h, c.out, c.cell, c.output_kernel);
-  if (c.input_to_output || c.cell_to_output) add_bias("h_bias", &W::h_bias, c.out, 0.0f);
-  if (c.residual_to_output && c.residual != c.out)
-    add_weight("residual_to_h", &W::residual_to_h, c.out, c.residual, 1);
+    add(&W::residual_to_h_gate, c.out, c.residual, c.gate_kernel, c.gate_separable);
+  if (gated_by_c || c.input_to_gate || c.residual_to_output_gate)
+    add_bias(conv_rnn::kGateH, c.out, c.gate_bias);
+  if (c.input_to_output) add(&W::x_to_h, c.out, c.in, c.output_kernel, c.output_separable);
+  if (c.cell_to_output) add(&W::c_to_h, c.out, c.cell, c.gate_kernel, c.gate_separable);
+  if (c.input_to_output || c.cell_to_output) add_bias(conv_rnn::kSourceH, c.out, 0.0f);
+  if (c.residual_to_output && c.residual != c.out) add(&W::residual_to_h, c.out, c.residual, 1, false);
   if (c.feedback > 0) {
     const std::int64_t channels = c.feedback_entry == FeedbackEntry::input  ? c.in
                                   : c.feedback_entry == FeedbackEntry::cell ? c.cell
                                                                             : c.out;
-    add_weight("feedback", &W::feedback, channels, c.feedback, c.feedback_kernel);
-    add_bias("feedback_bias", &W::feedback_bias, channels, 0.0f);
+    add(&W::feedback, channels, c.feedback, c.feedback_kernel, c.feedback_separable);
+    add_bias(conv_rnn::kFeedback, channels, 0.0f);
   }
   if (!c.layer_norm) return;
   const auto add_norm = [&](const char* gamma_name, Parameter& gamma, const char* beta_name, Parameter& beta,
@@ -163,7 +177,7 @@ ReciprocalGatedCell::ReciprocalGatedCell(const ReciprocalConfig& config, const D
 
 CellResult ReciprocalGatedCell::next(const CellInputs& inputs, const CellState& state) {
   ReciprocalWeights weights;
-  for (Slot& slot : slots_) weights.*slot.field = on_tape(slot.parameter, inputs.x);
+  for (Slot& slot : slots_) conv_rnn::operand_of(weights, slot.operand) = on_tape(slot.parameter, inputs.x);
   ReciprocalInputs in{inputs.x, config_.residual > 0 ? inputs.residual : Var(),
                       config_.feedback > 0 ? inputs.feedback : Var()};
   if (config_.feedback_entry == FeedbackEntry::input && config_.feedback > 0) {
@@ -171,7 +185,8 @@ CellResult ReciprocalGatedCell::next(const CellInputs& inputs, const CellState& 
       reject<ValueError>(label(kind()), "its feedback of {} channels is missing", config_.feedback);
     const Var more = conv_rnn::same_conv(in.feedback, weights.feedback, weights.feedback_bias);
     in.x = in.x + conv_rnn::composed_function(config_.feedback_activation, more);
-    in.feedback = weights.feedback = weights.feedback_bias = Var();
+    in.feedback = weights.feedback_bias = Var();
+    weights.feedback = {};
   }
   in.x = conv_rnn::composed_function(config_.input_activation, in.x);
   const ReciprocalState before{state.maps[0], state.maps[1]};

@@ -23,6 +23,12 @@ inline Var same_conv(const Var& x, const Var& w, const Var& b = {}, std::int64_t
   return conv2d(x, w, b, {.padding = padding, .groups = groups});
 }
 
+/// x ⋆ depthwise ⋆ weight + b, without the first if there is none.
+inline Var same_conv(const Var& x, const ReciprocalKernel& kernel, const Var& b = {}) {
+  const bool separable = kernel.depthwise.value().defined();
+  return same_conv(separable ? same_conv(x, kernel.depthwise, {}, x.shape()[1]) : x, kernel.weight, b);
+}
+
 /// w ⋆ [x; h] + b, gate by gate.
 inline std::vector<Var> composed_gates(const Var& x, const Var& h, const Var& w, const Var& b, int gates) {
   const std::int64_t in = x.shape()[1], out = w.shape()[0] / gates;
@@ -128,14 +134,11 @@ inline ReciprocalState reciprocal_gated_composed(const ReciprocalInputs& inputs,
     return !a.value().defined() ? b : b.value().defined() ? a + b : a;
   };
   const auto slab_of = [&](int slab) {
-    Var sum, bias = weights.*kReciprocalBiases[static_cast<std::size_t>(slab)].bias;
-    for (const ReciprocalKernel& kernel : kReciprocalKernels) {
-      const Var& w = weights.*kernel.weight;
-      if (kernel.slab != slab || !w.value().defined()) continue;
-      const bool separable = kernel.depthwise != nullptr && (weights.*kernel.depthwise).value().defined();
-      const Var& x = *maps[kernel.source];
-      sum = plus(
-          sum, same_conv(separable ? same_conv(x, weights.*kernel.depthwise, {}, x.shape()[1]) : x, w, bias));
+    Var sum, bias = weights.*kReciprocalBiases[slab].bias;
+    for (const ReciprocalLink& link : kReciprocalLinks) {
+      const ReciprocalKernel& kernel = weights.*link.kernel;
+      if (link.slab != slab || !kernel.weight.value().defined()) continue;
+      sum = plus(sum, same_conv(*maps[link.source], kernel, bias));
       bias = Var();
     }
     return sum;

@@ -6,7 +6,8 @@
 #include "kernels/ops/conv_terms.h"
 
 /// Recurrent cells whose gates are one convolution of input and state: LSTM, UGRNN, IntersectionRNN. A step
-/// is two launches, all gates and then all gate arithmetic, and one record. conv_rnn_composed.h has the same
+/// is two launches, all gates and then all gate arithmetic, and one record that keeps inputs and states: at
+/// most half the bytes of the composition, unless keep_gates asks for more. conv_rnn_composed.h has the same
 /// of plain ops.
 namespace fovea {
 
@@ -119,11 +120,10 @@ inline Grads one_kernel_slopes(const OneKernelCell& cell, const Grads& dys, Need
   const Tensor dgates = Tensor::empty_like(gate_map, cell.op);
   Grads d(static_cast<std::size_t>(count)), slopes;
   for (const Tensor& dy : dys) slopes.push_back(dy.defined() ? dy.contiguous(cell.op) : Tensor());
-  const auto data_of = [](const Tensor& x) { return x.defined() ? x.data() : nullptr; };
   CellSlopes parts;
   for (int p = 0; p < update.parts; ++p) {
-    parts.part[p].dout[0] = data_of(slopes[p]);
-    if (cell.kind == CellKind::lstm) parts.part[p].dout[1] = data_of(slopes[1]);
+    parts.part[p].dout[0] = data_or_null(slopes[p]);
+    if (cell.kind == CellKind::lstm) parts.part[p].dout[1] = data_or_null(slopes[1]);
     for (int k = 0; k < cell.gates / update.parts; ++k)
       parts.part[p].dgate[k] = dgates.data() + (update.part[p].gate[k] - gate_map.data());
     const int source = cell.kind == CellKind::lstm ? 2 : p == 0 ? 1 : 0;

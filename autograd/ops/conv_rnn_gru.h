@@ -76,7 +76,7 @@ struct GruCell {
     CellUpdate cell{.kind = kind, .batch = h.size(0), .parts = 1, .part = {}};
     cell.part[0].size = channels * h.size(2) * h.size(3);
     cell.part[0].in[0] = h.data();
-    cell.part[0].out[0] = y.defined() ? y.data() : nullptr;
+    cell.part[0].out[0] = data_or_null(y);
     return cell;
   }
   static void set_gate(CellUpdate& cell, int k, const float* gate, int maps) {
@@ -136,8 +136,9 @@ inline Grads gru_slopes(const char* op, const GruCell& cell, const Tensor& slope
 
 }  // namespace conv_rnn
 
-/// One step of a convolutional GRU: three launches (r·h and u, the candidate, h'), four with keep_gates. See
-/// conv_lstm_step.
+/// One step of a convolutional GRU: three launches (r·h and u, the candidate, h'). With keep_gates four: r and
+/// r·h are both to stay, and one convolution writes one of them, so that the product is a launch of its own.
+/// See conv_lstm_step.
 ///
 /// formula  [r; u] = gates ⋆ [x; h] + gates_bias, R = σ(r + 1), U = σ(u), q = candidate ⋆ [x; R·h] +
 ///          candidate_bias, h' = U·h + (1 − U)·tanh(q)

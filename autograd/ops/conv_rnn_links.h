@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cassert>
 #include <cstdint>
 #include <initializer_list>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "autograd/channel_sums.h"
+#include "autograd/optional.h"
 #include "autograd/tape.h"
 #include "kernels/ops/cell_update.h"
 #include "kernels/ops/conv2d.h"
 #include "kernels/ops/conv_terms.h"
 #include "kernels/ops/elementwise.h"
-#include "kernels/ops/reduce.h"
 #include "tensor/views.h"
 
 /// What the recurrent cells of convolutional nets share: the convolutions of a step, described by the numbers
@@ -33,7 +35,7 @@ struct Link {
 
 /// All convolutions of a step.
 struct Links {
-  static constexpr int kMaxLinks = 16, kMaxSlabs = 8;
+  static constexpr int kMaxLinks = 18, kMaxSlabs = 8;
   int links = 0, slabs = 0;
   Link link[kMaxLinks];
   int bias[kMaxSlabs] = {};  ///< operand [channels], or one that is undefined
@@ -41,11 +43,15 @@ struct Links {
 
   /// A slab of so many channels; its number.
   int add_slab(std::int64_t count, int bias_operand) {
+    assert(slabs < kMaxSlabs);
     channels[slabs] = count;
     bias[slabs] = bias_operand;
     return slabs++;
   }
-  void add(const Link& one) { link[links++] = one; }
+  void add(const Link& one) {
+    assert(links < kMaxLinks);
+    link[links++] = one;
+  }
   bool has_depthwise() const {
     for (int k = 0; k < links; ++k)
       if (link[k].depthwise >= 0) return true;
@@ -105,15 +111,17 @@ class Plan {
   }
   /// Begins a slab; terms follow. `start` may be undefined, or y itself.
   ConvSlab& slab(const Tensor& y, const Tensor& bias = {}, const Tensor& start = {}) {
+    assert(plan_.slabs < ConvTerms::kMaxSlabs);
     ConvSlab& one = plan_.slab[plan_.slabs++];
     one.y = y.data();
-    one.bias = bias.defined() ? bias.data() : nullptr;
-    one.start = start.defined() ? start.data() : nullptr;
+    one.bias = data_or_null(bias);
+    one.start = data_or_null(start);
     one.channels = static_cast<int>(y.size(1));
     one.first_term = terms_;
     return one;
   }
   void term(const ConvTerm& one) {
+    assert(terms_ < ConvTerms::kMaxTerms);
     plan_.term[terms_++] = one;
     ++plan_.slab[plan_.slabs - 1].terms;
   }
@@ -168,41 +176,24 @@ inline Maps slabs_of(const char* op, const Links& links, Kept operands, const Ma
   return slabs;
 }
 
-/// Writes the slope of a kernel's input channels from first_in on into dw. conv2d knows equal padding on all
-/// sides only, so an even kernel is seen as the odd one around it.
+/// Writes the slope of a kernel's input channels from first_in on into dw.
 inline void grad_weight(const char* op, const Tensor& x, const Tensor& dy, const Tensor& dw,
                         std::int64_t first_in) {
-  const ConvTerm term = term_of(x, dw);
-  const std::int64_t rows = dw.size(2), columns = dw.size(3);
-  const std::int64_t down = std::max<std::int64_t>(term.top, rows - 1 - term.top);
-  const std::int64_t across = std::max<std::int64_t>(term.left, columns - 1 - term.left);
   const Conv2d shape{.batch = x.size(0),
                      .in_channels = x.size(1),
                      .in_height = x.size(2),
                      .in_width = x.size(3),
                      .out_channels = dy.size(1),
-                     .kernel_height = 2 * down + 1,
-                     .kernel_width = 2 * across + 1,
-                     .padding = {down, down, across, across},
+                     .kernel_height = dw.size(2),
+                     .kernel_width = dw.size(3),
+                     .padding = same_padding({x.size(2), x.size(3)}, {dw.size(2), dw.size(3)}),
                      .image_stride = x.size(1) * x.size(2) * x.size(3),
                      .channel_stride = x.size(2) * x.size(3)};
-  const bool whole = x.size(1) == dw.size(1) && shape.kernel_height == rows && shape.kernel_width == columns;
-  const Tensor odd = whole ? dw
-                           : Tensor::empty({dy.size(1), x.size(1), shape.kernel_height, shape.kernel_width},
-                                           DType::f32, x.device(), op);
-  on(x.queue(), [&](auto& q) { kernels::conv2d_grad_weight(q, shape, x.data(), dy.data(), odd.data()); });
-  if (whole) return;
-  const std::int64_t r = down - term.top, s = across - term.left;
-  slice(dw, 1, first_in, first_in + x.size(1))
-      .copy_from(slice(slice(odd, 2, r, r + rows), 3, s, s + columns));
-}
-
-inline Tensor channel_sums(const char* op, const Tensor& dy) {
-  const Tensor sums = Tensor::empty({dy.size(1)}, DType::f32, dy.device(), op);
-  on(dy.queue(), [&](auto& q) {
-    kernels::channel_sum(q, dy.size(0), dy.size(1), dy.size(2) * dy.size(3), dy.data(), sums.data());
-  });
-  return sums;
+  const bool whole = x.size(1) == dw.size(1);
+  const Tensor part =
+      whole ? dw : Tensor::empty({dy.size(1), x.size(1), dw.size(2), dw.size(3)}, DType::f32, x.device(), op);
+  on(x.queue(), [&](auto& q) { kernels::conv2d_grad_weight(q, shape, x.data(), dy.data(), part.data()); });
+  if (!whole) slice(dw, 1, first_in, first_in + x.size(1)).copy_from(part);
 }
 
 /// y += x, of one shape.

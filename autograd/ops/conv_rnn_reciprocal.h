@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <array>
+#include <iterator>
+#include <string>
+#include <utility>
 
 #include "autograd/op_info.h"
 #include "autograd/ops/conv_rnn_links.h"
@@ -22,21 +24,26 @@ struct ReciprocalState {
   Var h = {};  ///< [N, D, H, W]: the output
 };
 
+/// A convolution of a cell: its kernel, and one that comes right before it; Var() for none.
+struct ReciprocalKernel {
+  Var weight = {};     ///< [O, I, R, S]
+  Var depthwise = {};  ///< [I, 1, R, S], a kernel for each channel; `weight` is then usually 1×1
+  ReciprocalKernel() = default;
+  ReciprocalKernel(Var w, Var before = {}) : weight(std::move(w)), depthwise(std::move(before)) {}
+};
+
 /// Kernels by what they read and what they are added to; Var() for a convolution that the cell does not have.
-/// Where a depthwise kernel is given, its gate's kernel comes after it and is usually 1×1.
 struct ReciprocalWeights {
-  Var c_to_c_decay = {}, x_to_c_decay = {}, residual_to_c_decay = {};  ///< τ_c: [C, ·, R, S]
-  Var h_to_c_gate = {}, x_to_c_gate = {}, residual_to_c_gate = {};     ///< γ_c: [C, ·, R, S]
-  Var x_to_c = {}, residual_to_c = {};                                 ///< s_c: [C, ·, R, S]
-  Var h_to_h_decay = {};                                               ///< τ_h: [D, D, R, S]
-  Var c_to_h_gate = {}, residual_to_h_gate = {};                       ///< γ_h: [D, ·, R, S]
-  Var x_to_h = {}, c_to_h = {}, residual_to_h = {};                    ///< s_h: [D, ·, R, S]
-  Var feedback = {};  ///< [D, F, R, S], or [C, F, R, S] if feedback_to_c
-  Var depthwise_c_to_c_decay = {}, depthwise_h_to_c_gate = {};  ///< [C, 1, R, S] and [D, 1, R, S]
-  Var depthwise_h_to_h_decay = {}, depthwise_c_to_h_gate = {};  ///< [D, 1, R, S] and [C, 1, R, S]
-  Var c_decay_bias = {}, c_gate_bias = {}, c_bias = {};         ///< [C]
-  Var h_decay_bias = {}, h_gate_bias = {}, h_bias = {};         ///< [D]
-  Var feedback_bias = {};                                       ///< [D], or [C] if feedback_to_c
+  ReciprocalKernel c_to_c_decay = {}, x_to_c_decay = {}, residual_to_c_decay = {};  ///< τ_c: O = C
+  ReciprocalKernel h_to_c_gate = {}, x_to_c_gate = {}, residual_to_c_gate = {};     ///< γ_c: O = C
+  ReciprocalKernel x_to_c = {}, residual_to_c = {};                                 ///< s_c: O = C
+  ReciprocalKernel h_to_h_decay = {}, x_to_h_decay = {}, residual_to_h_decay = {};  ///< τ_h: O = D
+  ReciprocalKernel c_to_h_gate = {}, x_to_h_gate = {}, residual_to_h_gate = {};     ///< γ_h: O = D
+  ReciprocalKernel x_to_h = {}, c_to_h = {}, residual_to_h = {};                    ///< s_h: O = D
+  ReciprocalKernel feedback = {};                        ///< O = D, or C if feedback_to_c
+  Var c_decay_bias = {}, c_gate_bias = {}, c_bias = {};  ///< [C]
+  Var h_decay_bias = {}, h_gate_bias = {}, h_bias = {};  ///< [D]
+  Var feedback_bias = {};                                ///< [D], or [C] if feedback_to_c
 };
 
 /// Functions, and what else enters the states. The factors of old state and source are offset +
@@ -59,36 +66,46 @@ inline constexpr OpInfo reciprocal_gated_step_info{
     .signature =
         "x[N, X, H, W] residual[N, Q, H, W]? feedback_map[N, F, H, W]? c[N, C, H, W] h[N, D, H, W] "
         "c_to_c_decay[k0...]? x_to_c_decay[k1...]? residual_to_c_decay[k2...]? h_to_c_gate[k3...]? "
-        "x_to_c_gate[k4...]? "
-        "residual_to_c_gate[k5...]? x_to_c[k6...]? residual_to_c[k7...]? h_to_h_decay[k8...]? "
-        "c_to_h_gate[k9...]? "
-        "residual_to_h_gate[k10...]? x_to_h[k11...]? c_to_h[k12...]? residual_to_h[k13...]? "
-        "feedback[k14...]? "
-        "depthwise_c_to_c_decay[k15...]? depthwise_h_to_c_gate[k16...]? depthwise_h_to_h_decay[k17...]? "
-        "depthwise_c_to_h_gate[k18...]? c_decay_bias[C]? c_gate_bias[C]? c_bias[C]? h_decay_bias[D]? "
-        "h_gate_bias[D]? "
-        "h_bias[D]? feedback_bias[b]? -> y[N, C, H, W] z[N, D, H, W]",
+        "x_to_c_gate[k4...]? residual_to_c_gate[k5...]? x_to_c[k6...]? residual_to_c[k7...]? "
+        "h_to_h_decay[k8...]? x_to_h_decay[k9...]? residual_to_h_decay[k10...]? c_to_h_gate[k11...]? "
+        "x_to_h_gate[k12...]? residual_to_h_gate[k13...]? x_to_h[k14...]? c_to_h[k15...]? "
+        "residual_to_h[k16...]? feedback[k17...]? depthwise_c_to_c_decay[k18...]? "
+        "depthwise_x_to_c_decay[k19...]? depthwise_residual_to_c_decay[k20...]? "
+        "depthwise_h_to_c_gate[k21...]? depthwise_x_to_c_gate[k22...]? "
+        "depthwise_residual_to_c_gate[k23...]? depthwise_x_to_c[k24...]? "
+        "depthwise_residual_to_c[k25...]? depthwise_h_to_h_decay[k26...]? "
+        "depthwise_x_to_h_decay[k27...]? depthwise_residual_to_h_decay[k28...]? "
+        "depthwise_c_to_h_gate[k29...]? depthwise_x_to_h_gate[k30...]? "
+        "depthwise_residual_to_h_gate[k31...]? depthwise_x_to_h[k32...]? depthwise_c_to_h[k33...]? "
+        "depthwise_residual_to_h[k34...]? depthwise_feedback[k35...]? c_decay_bias[C]? c_gate_bias[C]? "
+        "c_bias[C]? h_decay_bias[D]? h_gate_bias[D]? h_bias[D]? feedback_bias[b]? -> y[N, C, H, W] z[N, "
+        "D, H, W]",
     .flops =
-        "2·N·H·W·(k0 + k1 + k2 + k3 + k4 + k5 + k6 + k7 + k8 + k9 + k10 + k11 + k12 + k13 + k14 + k15 + k16 "
-        "+ "
-        "k17 + k18) + 70·N·H·W·(C + D)",
+        "2·N·H·W·(k0 + k1 + k2 + k3 + k4 + k5 + k6 + k7 + k8 + k9 + k10 + k11 + k12 + k13 + k14 + k15 + "
+        "k16 + k17 + k18 + k19 + k20 + k21 + k22 + k23 + k24 + k25 + k26 + k27 + k28 + k29 + k30 + k31 + "
+        "k32 + k33 + k34 + k35) + 70·N·H·W·(C + D)",
     .bytes =
-        "E·(N·H·W·(X + Q + F + 2·C + 2·D) + k0 + k1 + k2 + k3 + k4 + k5 + k6 + k7 + k8 + k9 + k10 + k11 + "
-        "k12 + "
-        "k13 + k14 + k15 + k16 + k17 + k18)",
+        "E·(N·H·W·(X + Q + F + 2·C + 2·D) + k0 + k1 + k2 + k3 + k4 + k5 + k6 + k7 + k8 + k9 + k10 + k11 "
+        "+ k12 + k13 + k14 + k15 + k16 + k17 + k18 + k19 + k20 + k21 + k22 + k23 + k24 + k25 + k26 + k27 "
+        "+ k28 + k29 + k30 + k31 + k32 + k33 + k34 + k35)",
     .gradient =
-        "dx, dc and dh correlate the gates' slopes with the kernels turned by 180°, and each "
-        "kernel's slope correlates its input with them; gates are computed again, their slopes "
-        "follow from dy and dz",
+        "dx, dc and dh correlate the gates' slopes with the kernels turned by 180°, and each kernel's slope "
+        "correlates its input with them; gates are computed again, their slopes follow from dy and dz",
     .gradient_flops =
         "6·N·H·W·(k0 + k1 + k2 + k3 + k4 + k5 + k6 + k7 + k8 + k9 + k10 + k11 + k12 + k13 + k14 + k15 + "
-        "k16 + k17 + k18) + 90·N·H·W·(C + D)",
+        "k16 + k17 + k18 + k19 + k20 + k21 + k22 + k23 + k24 + k25 + k26 + k27 + k28 + k29 + k30 + k31 + "
+        "k32 + k33 + k34 + k35) + 90·N·H·W·(C + D)",
     .keeps =
-        "x residual feedback_map c h c_to_c_decay x_to_c_decay residual_to_c_decay h_to_c_gate x_to_c_gate "
-        "residual_to_c_gate x_to_c residual_to_c h_to_h_decay c_to_h_gate residual_to_h_gate x_to_h c_to_h "
-        "residual_to_h feedback depthwise_c_to_c_decay depthwise_h_to_c_gate depthwise_h_to_h_decay "
-        "depthwise_c_to_h_gate c_decay_bias c_gate_bias c_bias h_decay_bias h_gate_bias h_bias feedback_bias "
-        "c_decay_map c_gate_map c_map h_decay_map h_gate_map h_map feedback_result"};
+        "x residual feedback_map c h c_to_c_decay x_to_c_decay residual_to_c_decay h_to_c_gate "
+        "x_to_c_gate residual_to_c_gate x_to_c residual_to_c h_to_h_decay x_to_h_decay "
+        "residual_to_h_decay c_to_h_gate x_to_h_gate residual_to_h_gate x_to_h c_to_h residual_to_h "
+        "feedback depthwise_c_to_c_decay depthwise_x_to_c_decay depthwise_residual_to_c_decay "
+        "depthwise_h_to_c_gate depthwise_x_to_c_gate depthwise_residual_to_c_gate depthwise_x_to_c "
+        "depthwise_residual_to_c depthwise_h_to_h_decay depthwise_x_to_h_decay "
+        "depthwise_residual_to_h_decay depthwise_c_to_h_gate depthwise_x_to_h_gate "
+        "depthwise_residual_to_h_gate depthwise_x_to_h depthwise_c_to_h depthwise_residual_to_h "
+        "depthwise_feedback c_decay_bias c_gate_bias c_bias h_decay_bias h_gate_bias h_bias "
+        "feedback_bias c_decay_map c_gate_map c_map h_decay_map h_gate_map h_map feedback_result"};
 
 namespace conv_rnn {
 
@@ -96,41 +113,38 @@ namespace conv_rnn {
 enum ReciprocalSlab { kDecayC, kGateC, kSourceC, kDecayH, kGateH, kSourceH, kFeedback, kReciprocalSlabs };
 enum ReciprocalMap { kX, kResidual, kFeedbackMap, kC, kH, kReciprocalMaps };
 
-/// Every convolution that a cell may have, in the order of its operand.
-struct ReciprocalKernel {
+/// Every convolution that a cell may have, in the order of its operands.
+struct ReciprocalLink {
   const char* name;
-  Var ReciprocalWeights::*weight;
+  ReciprocalKernel ReciprocalWeights::*kernel;
   int source, slab;
-  Var ReciprocalWeights::*depthwise = nullptr;
-  const char* depthwise_name = "";
 };
-inline constexpr std::array<ReciprocalKernel, 15> kReciprocalKernels{{
-    {"c_to_c_decay", &ReciprocalWeights::c_to_c_decay, kC, kDecayC,
-     &ReciprocalWeights::depthwise_c_to_c_decay, "depthwise_c_to_c_decay"},
+inline constexpr ReciprocalLink kReciprocalLinks[] = {
+    {"c_to_c_decay", &ReciprocalWeights::c_to_c_decay, kC, kDecayC},
     {"x_to_c_decay", &ReciprocalWeights::x_to_c_decay, kX, kDecayC},
     {"residual_to_c_decay", &ReciprocalWeights::residual_to_c_decay, kResidual, kDecayC},
-    {"h_to_c_gate", &ReciprocalWeights::h_to_c_gate, kH, kGateC, &ReciprocalWeights::depthwise_h_to_c_gate,
-     "depthwise_h_to_c_gate"},
+    {"h_to_c_gate", &ReciprocalWeights::h_to_c_gate, kH, kGateC},
     {"x_to_c_gate", &ReciprocalWeights::x_to_c_gate, kX, kGateC},
     {"residual_to_c_gate", &ReciprocalWeights::residual_to_c_gate, kResidual, kGateC},
     {"x_to_c", &ReciprocalWeights::x_to_c, kX, kSourceC},
     {"residual_to_c", &ReciprocalWeights::residual_to_c, kResidual, kSourceC},
-    {"h_to_h_decay", &ReciprocalWeights::h_to_h_decay, kH, kDecayH,
-     &ReciprocalWeights::depthwise_h_to_h_decay, "depthwise_h_to_h_decay"},
-    {"c_to_h_gate", &ReciprocalWeights::c_to_h_gate, kC, kGateH, &ReciprocalWeights::depthwise_c_to_h_gate,
-     "depthwise_c_to_h_gate"},
+    {"h_to_h_decay", &ReciprocalWeights::h_to_h_decay, kH, kDecayH},
+    {"x_to_h_decay", &ReciprocalWeights::x_to_h_decay, kX, kDecayH},
+    {"residual_to_h_decay", &ReciprocalWeights::residual_to_h_decay, kResidual, kDecayH},
+    {"c_to_h_gate", &ReciprocalWeights::c_to_h_gate, kC, kGateH},
+    {"x_to_h_gate", &ReciprocalWeights::x_to_h_gate, kX, kGateH},
     {"residual_to_h_gate", &ReciprocalWeights::residual_to_h_gate, kResidual, kGateH},
     {"x_to_h", &ReciprocalWeights::x_to_h, kX, kSourceH},
     {"c_to_h", &ReciprocalWeights::c_to_h, kC, kSourceH},
     {"residual_to_h", &ReciprocalWeights::residual_to_h, kResidual, kSourceH},
     {"feedback", &ReciprocalWeights::feedback, kFeedbackMap, kFeedback},
-}};
+};
 struct ReciprocalBias {
   const char* name;
   Var ReciprocalWeights::*bias;
 };
 /// In the order of the slabs.
-inline constexpr std::array<ReciprocalBias, kReciprocalSlabs> kReciprocalBiases{{
+inline constexpr ReciprocalBias kReciprocalBiases[kReciprocalSlabs] = {
     {"c_decay_bias", &ReciprocalWeights::c_decay_bias},
     {"c_gate_bias", &ReciprocalWeights::c_gate_bias},
     {"c_bias", &ReciprocalWeights::c_bias},
@@ -138,11 +152,22 @@ inline constexpr std::array<ReciprocalBias, kReciprocalSlabs> kReciprocalBiases{
     {"h_gate_bias", &ReciprocalWeights::h_gate_bias},
     {"h_bias", &ReciprocalWeights::h_bias},
     {"feedback_bias", &ReciprocalWeights::feedback_bias},
-}};
-constexpr int kDepthwiseKernels = 4, kFirstKernel = kReciprocalMaps,
-              kFirstDepthwise = kFirstKernel + static_cast<int>(kReciprocalKernels.size()),
-              kFirstBias = kFirstDepthwise + kDepthwiseKernels,
+};
+constexpr int kLinks = static_cast<int>(std::size(kReciprocalLinks)), kFirstKernel = kReciprocalMaps,
+              kFirstDepthwise = kFirstKernel + kLinks, kFirstBias = kFirstDepthwise + kLinks,
               kReciprocalOperands = kFirstBias + kReciprocalSlabs;
+static_assert(kLinks <= Links::kMaxLinks && kReciprocalSlabs <= Links::kMaxSlabs);
+// In backward each map, and each one behind a depthwise kernel, is a slab.
+static_assert(kLinks <= ConvTerms::kMaxTerms && kReciprocalMaps + kLinks <= ConvTerms::kMaxSlabs);
+
+/// The weight that is operand number `operand`, kFirstKernel or more.
+template <class Weights>
+auto& operand_of(Weights& weights, int operand) {
+  if (operand >= kFirstBias) return weights.*kReciprocalBiases[operand - kFirstBias].bias;
+  if (operand >= kFirstDepthwise)
+    return (weights.*kReciprocalLinks[operand - kFirstDepthwise].kernel).depthwise;
+  return (weights.*kReciprocalLinks[operand - kFirstKernel].kernel).weight;
+}
 
 /// A cell in numbers: functions, and which operands are there.
 struct ReciprocalCell {
@@ -156,14 +181,13 @@ struct ReciprocalCell {
   Links links(bool of_c = true, bool of_h = true) const {
     Links all;
     for (int s = 0; s < kReciprocalSlabs; ++s) all.add_slab(slab_channels(s), kFirstBias + s);
-    for (int k = 0, depthwise = kFirstDepthwise; k < static_cast<int>(kReciprocalKernels.size()); ++k) {
-      const ReciprocalKernel& kernel = kReciprocalKernels[static_cast<std::size_t>(k)];
-      const int before = kernel.depthwise != nullptr ? depthwise++ : -1;
-      if (given[kFirstKernel + k] && (belongs_to_c(kernel.slab) ? of_c : of_h))
-        all.add({.source = kernel.source,
+    for (int k = 0; k < kLinks; ++k) {
+      const ReciprocalLink& link = kReciprocalLinks[k];
+      if (given[kFirstKernel + k] && (belongs_to_c(link.slab) ? of_c : of_h))
+        all.add({.source = link.source,
                  .weight = kFirstKernel + k,
-                 .slab = kernel.slab,
-                 .depthwise = before >= 0 && given[before] ? before : -1});
+                 .slab = link.slab,
+                 .depthwise = given[kFirstDepthwise + k] ? kFirstDepthwise + k : -1});
     }
     return all;
   }
@@ -224,23 +248,24 @@ inline void check_reciprocal(const char* op, const ReciprocalInputs& in, const R
     return slab < kDecayH || (slab == kFeedback && options.feedback_to_c) ? c : h;
   };
   bool has_slab[kReciprocalSlabs] = {};
-  for (const ReciprocalKernel& kernel : kReciprocalKernels) {
-    const Var& w = weights.*kernel.weight;
-    const bool separable = kernel.depthwise != nullptr && (weights.*kernel.depthwise).value().defined();
-    if (!w.value().defined()) {
-      if (separable) reject<ValueError>(op, "{} is given without {}", kernel.depthwise_name, kernel.name);
+  for (const ReciprocalLink& link : kReciprocalLinks) {
+    const ReciprocalKernel& kernel = weights.*link.kernel;
+    const bool separable = kernel.depthwise.value().defined();
+    if (!kernel.weight.value().defined()) {
+      if (separable) reject<ValueError>(op, "depthwise_{} is given without {}", link.name, link.name);
       continue;
     }
-    const Var& source = *maps[kernel.source];
+    const Var& source = *maps[link.source];
     if (!source.value().defined())
-      reject<ValueError>(op, "{} is given without the map that it reads (x {})", kernel.name, x.shape());
-    check_kernel(op, kernel.name, w, x, channels_of(kernel.slab), source.shape()[1]);
+      reject<ValueError>(op, "{} is given without the map that it reads (x {})", link.name, x.shape());
+    check_kernel(op, link.name, kernel.weight, x, channels_of(link.slab), source.shape()[1]);
     if (separable)
-      check_kernel(op, kernel.depthwise_name, weights.*kernel.depthwise, x, source.shape()[1], 1);
-    has_slab[kernel.slab] = true;
+      check_kernel(op, (std::string("depthwise_") + link.name).c_str(), kernel.depthwise, x,
+                   source.shape()[1], 1);
+    has_slab[link.slab] = true;
   }
   for (int s = 0; s < kReciprocalSlabs; ++s) {
-    const ReciprocalBias& bias = kReciprocalBiases[static_cast<std::size_t>(s)];
+    const ReciprocalBias& bias = kReciprocalBiases[s];
     check_bias(op, bias.name, weights.*bias.bias, x, channels_of(s));
     if ((weights.*bias.bias).value().defined() && !has_slab[s])
       reject<ValueError>(op, "{} is given without a convolution that it belongs to", bias.name);
@@ -291,19 +316,20 @@ inline Grads reciprocal_slopes(const char* op, const ReciprocalCell& cell, const
 
 /// One step of the reciprocal gated cell: each of its two states keeps a part of itself and takes in a part
 /// of its source, and each part is gated by one of the states. At most three launches: depthwise kernels if
-/// there are any, all other convolutions, all gate arithmetic. Sums over `given` kernels, each with stride 1
-/// and SAME padding.
+/// there are any, all other convolutions, all gate arithmetic; and at most half the bytes of the composition are
+/// kept. Sums over `given` kernels, each with stride 1 and SAME padding.
 ///
 /// formula  τ_c = φ_τ(c_to_c_decay ⋆ c + x_to_c_decay ⋆ x + residual_to_c_decay ⋆ r),
 ///          γ_c = φ_γ(h_to_c_gate ⋆ h + x_to_c_gate ⋆ x + residual_to_c_gate ⋆ r),
 ///          s_c = x_to_c ⋆ x + residual_to_c ⋆ r [+ x] [+ φ_fb(feedback ⋆ fb)],
 ///          c' = φ_c((o_τ + m_τ·τ_c)·c + (o_γ + m_γ·γ_c)·s_c), and
-///          τ_h = φ_τ(h_to_h_decay ⋆ h), γ_h = φ_γ(c_to_h_gate ⋆ c + residual_to_h_gate ⋆ r),
+///          τ_h = φ_τ(h_to_h_decay ⋆ h + x_to_h_decay ⋆ x + residual_to_h_decay ⋆ r),
+///          γ_h = φ_γ(c_to_h_gate ⋆ c + x_to_h_gate ⋆ x + residual_to_h_gate ⋆ r),
 ///          s_h = x_to_h ⋆ x + c_to_h ⋆ c + residual_to_h ⋆ r [+ x] [+ r] [+ φ_fb(feedback ⋆ fb)],
 ///          h' = φ_h((o_τ + m_τ·τ_h)·h + (o_γ + m_γ·γ_h)·s_h); a gate without a convolution is φ(0)
 /// inputs   x [N, X, H, W]; residual r and feedback fb of the same N, H, W, or Var(); f32
 /// state    c [N, C, H, W], h [N, D, H, W], f32
-/// weights  see ReciprocalWeights; a depthwise kernel stands before its gate's own, nothing in between
+/// weights  see ReciprocalWeights; each kernel may have a depthwise one before it, nothing in between
 /// options  functions, offsets, scales, and what enters s_c and s_h beside the convolutions
 /// returns  c' [N, C, H, W] and h' [N, D, H, W], which is the output
 /// keeps    the operands; the seven sums of convolutions ([N, C, H, W] or [N, D, H, W]) only if asked for.
@@ -314,8 +340,8 @@ inline Grads reciprocal_slopes(const char* op, const ReciprocalCell& cell, const
 ///          form and its constants: Nayebi et al. 2022, Recurrent connections in the primate ventral visual
 ///          stream
 ///
-/// Not in one step: normalisation before φ_c and φ_h, crelu, repeated depthwise kernels, depthwise kernels
-/// before s_c, s_h or feedback, and feedback that enters x: those are ops of their own around it.
+/// Not in one step: normalisation before φ_c and φ_h, crelu, repeated depthwise kernels, and feedback that
+/// enters x: those are ops of their own around it, with launches and kept maps of their own.
 inline ReciprocalState reciprocal_gated_step(const ReciprocalInputs& inputs, const ReciprocalState& state,
                                              const ReciprocalWeights& weights,
                                              const ReciprocalOptions& options = {}) {
@@ -323,10 +349,7 @@ inline ReciprocalState reciprocal_gated_step(const ReciprocalInputs& inputs, con
   using namespace conv_rnn;
   check_reciprocal(op, inputs, state, weights, options);
   std::vector<Var> operands{inputs.x, inputs.residual, inputs.feedback, state.c, state.h};
-  for (const ReciprocalKernel& kernel : kReciprocalKernels) operands.push_back(weights.*kernel.weight);
-  for (const ReciprocalKernel& kernel : kReciprocalKernels)
-    if (kernel.depthwise != nullptr) operands.push_back(weights.*kernel.depthwise);
-  for (const ReciprocalBias& bias : kReciprocalBiases) operands.push_back(weights.*bias.bias);
+  for (int k = kFirstKernel; k < kReciprocalOperands; ++k) operands.push_back(operand_of(weights, k));
   ReciprocalCell cell;
   cell.options = options;
   cell.c_channels = state.c.shape()[1];

@@ -34,7 +34,8 @@ inline constexpr OpInfo conv_simple_step_info{
 /// tau      scalar or [1], f32: the part that stays, one number for a layer; 0 is a delay of one step and no
 ///          memory
 /// returns  [...]
-/// keeps    state and tau, as the composition does: dx = dy, dstate = tau·dy, dtau = Σ state·dy
+/// keeps    state and tau, as the composition does: there is nothing between that could be left out. dx = dy,
+///          dstate = tau·dy, dtau = Σ state·dy
 /// throws   ShapeError, DTypeError, DeviceError
 /// order    each element by itself; dtau is a sum, as in sum
 /// source   Nayebi et al. 2018, Task-driven convolutional recurrent models of the visual system
@@ -79,8 +80,8 @@ inline Var time_decay_step(const Var& x, const Var& state, const Var& tau) {
 /// b        [D] f32, or Var() for none; the sum of both convolutions' biases, which nothing tells apart
 /// f        identity, relu, sigmoid, tanh or elu
 /// returns  h' [N, D, H, W], which is the output, too
-/// keeps    x, h, w_x, w_h, y: as much as the composition, whose additions keep nothing. dy·f'(y) is
-///          correlated with the kernels (dx, dh) and with x and h (dw)
+/// keeps    x, h, w_x, w_h, y: as much as the composition, not half of it, for there are no gates and its
+///          additions keep nothing. dy·f'(y) is correlated with the kernels (dx, dh) and with x and h (dw)
 /// throws   ShapeError, DTypeError, DeviceError, ValueError (f)
 /// order    terms, channels and taps in a fixed nesting given by the shape
 /// source   Nayebi et al. 2018 (SimpleRNN; f is ELU, and the sum may be normalised before it: nn/conv_rnn.h)

@@ -3,12 +3,12 @@
 
 #include <limits>
 
+#include "autograd/channel_sums.h"
 #include "autograd/op_info.h"
 #include "autograd/ops/matmul.h"
 #include "autograd/optional.h"
 #include "autograd/tape.h"
 #include "kernels/ops/recurrent.h"
-#include "kernels/ops/reduce.h"
 #include "tensor/views.h"
 
 namespace fovea {
@@ -122,12 +122,6 @@ inline void run(const char* op, const Recurrent& s, Tensors& t) {
   });
 }
 
-inline Tensor column_sums(const char* op, const Tensor& d) {
-  const Tensor sums = Tensor::empty({d.size(1)}, DType::f32, d.device(), op);
-  on(d.queue(), [&](auto& q) { kernels::channel_sum(q, d.size(0), d.size(1), 1, d.data(), sums.data()); });
-  return sums;
-}
-
 /// Gradients of x, w_input, w_hidden, bias_input, bias_hidden, h0 and, of an LSTM, c0. The steps give the slopes of
 /// the gates' sums; the weights' are then one product over all steps.
 inline Grads slopes(const char* op, const Recurrent& s, const Grads& results, Needs needs, const Tensors& t) {
@@ -165,8 +159,8 @@ inline Grads slopes(const char* op, const Recurrent& s, const Grads& results, Ne
   if (needs[0]) d[0] = reshape(product(dinput, t.w_input, false, false), t.x.shape());
   if (needs[1]) d[1] = product(dinput, rows(t.x), true, false);
   if (needs[2]) d[2] = product(dhidden, h_before, true, false);
-  if (needs[3]) d[3] = column_sums(op, dinput);
-  if (needs[4]) d[4] = lstm && needs[3] ? d[3] : column_sums(op, dhidden);
+  if (needs[3]) d[3] = channel_sums(op, dinput);
+  if (needs[4]) d[4] = lstm && needs[3] ? d[3] : channel_sums(op, dhidden);
   return d;
 }
 

@@ -9,47 +9,40 @@
 #include "kernels/ops/conv2d.h"
 #include "kernels/ops/elementwise.h"
 
-/// An ordinary term is one call of conv2d with a copy of the weights, in its order and grown by zeros to an
-/// odd size with equal padding on both sides; the terms of a slab are added in their order. A depthwise term
-/// has one input channel per output, too little for conv2d's tiles: it is a direct loop over a padded copy of
-/// the plane.
+/// An ordinary term is one call of conv2d, with a copy of the weights unless they lie in its order already;
+/// the terms of a slab are added in their order. A depthwise term has one input channel per output, too
+/// little for conv2d's tiles: it is a direct loop over a padded copy of the plane.
 namespace fovea::cpu {
 namespace {
 
-/// Padding on both sides for `taps` weights with `before` zeros before the map; the odd kernel has 2·padding
-/// + 1.
-constexpr std::int64_t even_padding(int taps, int before) {
-  return before > taps - 1 - before ? before : taps - 1 - before;
-}
-
-/// The convolution of a term with its weights grown to an odd size.
-Conv2d odd_convolution(const ConvTerms& plan, int out_channels, const ConvTerm& term) {
+Conv2d convolution_of(const ConvTerms& plan, int out_channels, const ConvTerm& term) {
   const std::int64_t plane = std::int64_t{plan.height} * plan.width;
-  const std::int64_t down = even_padding(term.kernel_height, term.top);
-  const std::int64_t across = even_padding(term.kernel_width, term.left);
-  return {.batch = plan.batch,
-          .in_channels = term.channels,
-          .in_height = plan.height,
-          .in_width = plan.width,
-          .out_channels = out_channels,
-          .kernel_height = 2 * down + 1,
-          .kernel_width = 2 * across + 1,
-          .padding = {down, down, across, across},
-          .image_stride = term.channels * plane,
-          .channel_stride = plane};
+  return {
+      .batch = plan.batch,
+      .in_channels = term.channels,
+      .in_height = plan.height,
+      .in_width = plan.width,
+      .out_channels = out_channels,
+      .kernel_height = term.kernel_height,
+      .kernel_width = term.kernel_width,
+      .padding = {term.top, term.kernel_height - 1 - term.top, term.left, term.kernel_width - 1 - term.left},
+      .image_stride = term.channels * plane,
+      .channel_stride = plane};
 }
 
-void copy_weights(Queue& queue, const ConvTerm& term, const Conv2d& shape, float* to) {
-  const std::int64_t down = shape.padding.top - term.top, across = shape.padding.left - term.left;
-  for_parts(queue, shape.out_channels, [&](std::int64_t o) {
-    float* out = to + o * shape.in_channels * shape.kernel_height * shape.kernel_width;
-    for (std::int64_t c = 0; c < shape.in_channels; ++c)
-      for (std::int64_t r = -down; r < shape.kernel_height - down; ++r)
-        for (std::int64_t s = -across; s < shape.kernel_width - across; ++s) {
-          const bool inside = r >= 0 && r < term.kernel_height && s >= 0 && s < term.kernel_width;
-          *out++ =
-              inside ? term.w[o * term.w_out + c * term.w_in + r * term.w_row + s * term.w_column] : 0.0f;
-        }
+bool is_contiguous(const ConvTerm& term) {
+  const std::int64_t kernel = std::int64_t{term.kernel_height} * term.kernel_width;
+  return term.w_column == 1 && term.w_row == term.kernel_width && term.w_in == kernel &&
+         term.w_out == term.channels * kernel;
+}
+
+void copy_weights(Queue& queue, const ConvTerm& term, std::int64_t out_channels, float* to) {
+  for_parts(queue, out_channels, [&](std::int64_t o) {
+    float* out = to + o * term.channels * term.kernel_height * term.kernel_width;
+    for (int c = 0; c < term.channels; ++c)
+      for (int r = 0; r < term.kernel_height; ++r)
+        for (int s = 0; s < term.kernel_width; ++s)
+          *out++ = term.w[o * term.w_out + c * term.w_in + r * term.w_row + s * term.w_column];
   });
 }
 
@@ -136,9 +129,9 @@ void finish(Queue& queue, std::int64_t count, const ConvSlab& slab) {
 void add_ordinary(Queue& queue, const ConvTerms& plan, const ConvSlab& slab) {
   std::int64_t weights = 0;
   for (int t = 0; t < slab.terms; ++t) {
-    const std::int64_t count =
-        odd_convolution(plan, slab.channels, plan.term[slab.first_term + t]).weight_count();
-    if (count > weights) weights = count;
+    const ConvTerm& term = plan.term[slab.first_term + t];
+    const std::int64_t count = convolution_of(plan, slab.channels, term).weight_count();
+    if (!is_contiguous(term) && count > weights) weights = count;
   }
   const std::int64_t count = plan.batch * slab.channels * plan.height * plan.width;
   const Scratch<float> copy(queue, weights, "conv_terms");
@@ -146,11 +139,11 @@ void add_ordinary(Queue& queue, const ConvTerms& plan, const ConvSlab& slab) {
   if (slab.start != nullptr) begin(queue, plan, slab);
   for (int t = 0; t < slab.terms; ++t) {
     const ConvTerm& term = plan.term[slab.first_term + t];
-    const Conv2d shape = odd_convolution(plan, slab.channels, term);
-    copy_weights(queue, term, shape, copy.data());
+    const bool in_order = is_contiguous(term);
+    if (!in_order) copy_weights(queue, term, slab.channels, copy.data());
     const bool begins = t == 0 && slab.start == nullptr;
-    kernels::conv2d(queue, shape, term.x, copy.data(), begins ? slab.bias : nullptr,
-                    begins ? slab.y : one.data());
+    kernels::conv2d(queue, convolution_of(plan, slab.channels, term), term.x, in_order ? term.w : copy.data(),
+                    begins ? slab.bias : nullptr, begins ? slab.y : one.data());
     if (!begins) kernels::accumulate(queue, count, DType::f32, one.data(), slab.y);
   }
 }

@@ -33,7 +33,7 @@ struct ConvSlab {
 
 /// Several results over one map size. Plain data, passed by value: pointers and numbers, less than 4 KiB.
 struct ConvTerms {
-  static constexpr int kMaxSlabs = 10, kMaxTerms = 20;
+  static constexpr int kMaxSlabs = 24, kMaxTerms = 20;
   std::int64_t batch = 0;
   int height = 0, width = 0;
   bool depthwise = false;  ///< of all terms: channel o of y sees only channel o of x; w_in is not read

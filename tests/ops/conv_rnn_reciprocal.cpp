@@ -3,105 +3,13 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/ops/conv_rnn_forms.h"
 #include "tests/ops/conv_rnn_reference.h"
 
 namespace fovea::test {
 namespace {
 
 using namespace conv_rnn;
-
-/// The forms of the cell that the samples name by params[0].
-enum Form { kPaper, kShallow, kMedian, kEverything, kOneState, kLargeKernel };
-
-struct Given {
-  int operand;  // in the order of the record
-  Shape shape;
-};
-
-/// Which operands a form has; X, Q, F, C, D channels.
-struct Sizes {
-  std::int64_t n, h, w, x, q, f, c, d;
-};
-std::vector<Given> operands_of(Form form, const Sizes& s) {
-  std::vector<Given> given;
-  const auto map = [&](int operand, std::int64_t channels) {
-    given.push_back({operand, {s.n, channels, s.h, s.w}});
-  };
-  const auto kernel = [&](const char* name, std::int64_t rows, std::int64_t columns) {
-    for (std::size_t k = 0; k < kReciprocalKernels.size(); ++k) {
-      if (std::string(kReciprocalKernels[k].name) != name) continue;
-      const std::int64_t in[] = {s.x, s.q, s.f, s.c, s.d};
-      const int slab = kReciprocalKernels[k].slab;
-      const bool of_c = slab < kDecayH || (slab == kFeedback && form == kEverything);
-      given.push_back({kFirstKernel + static_cast<int>(k),
-                       {of_c ? s.c : s.d, in[kReciprocalKernels[k].source], rows, columns}});
-    }
-  };
-  const auto depthwise = [&](int which, std::int64_t channels, std::int64_t size) {
-    given.push_back({kFirstDepthwise + which, {channels, 1, size, size}});
-  };
-  map(kX, s.x);
-  if (form == kShallow || form == kMedian || form == kEverything) map(kResidual, s.q);
-  if (form == kMedian || form == kEverything) map(kFeedbackMap, s.f);
-  map(kC, s.c);
-  map(kH, s.d);
-  if (form == kPaper || form == kShallow)
-    for (const char* name : {"c_to_c_decay", "h_to_c_gate", "h_to_h_decay", "c_to_h_gate"})
-      kernel(name, 3, 3);
-  if (form == kShallow) {
-    kernel("x_to_c", 3, 3);
-    kernel("residual_to_h_gate", 3, 3);
-  }
-  if (form == kMedian) {
-    kernel("c_to_c_decay", 1, 1);
-    kernel("h_to_c_gate", 1, 1);
-    kernel("x_to_c", 2, 2);
-    kernel("h_to_h_decay", 1, 1);
-    kernel("c_to_h_gate", 1, 1);
-    kernel("x_to_h", 3, 3);
-    kernel("residual_to_h", 1, 1);
-    kernel("feedback", 1, 1);
-    depthwise(0, s.c, 7);
-    depthwise(1, s.d, 7);
-    depthwise(2, s.d, 4);
-    depthwise(3, s.c, 3);
-    for (int b = 0; b < kReciprocalSlabs; ++b) given.push_back({kFirstBias + b, {b < kDecayH ? s.c : s.d}});
-  }
-  if (form == kEverything) {
-    for (const ReciprocalKernel& one : kReciprocalKernels) kernel(one.name, 2, 3);
-    for (const int b : {0, 6}) given.push_back({kFirstBias + b, {s.c}});
-  }
-  if (form == kLargeKernel) depthwise(2, s.d, 61);
-  if (form == kOneState || form == kLargeKernel) {
-    kernel("h_to_h_decay", 3, 3);
-    kernel("x_to_h", 3, 3);
-  }
-  std::stable_sort(given.begin(), given.end(),
-                   [](const Given& a, const Given& b) { return a.operand < b.operand; });
-  return given;
-}
-
-ReciprocalOptions options_of(Form form, bool keep) {
-  ReciprocalOptions o;
-  o.keep_gates = keep;
-  o.x_into_c = form == kPaper;
-  o.x_into_h = form == kPaper || form == kShallow;
-  if (form == kMedian || form == kEverything || form == kOneState || form == kLargeKernel) {
-    o.gate = Function::tanh;
-    o.decay_offset = 0.92193f;
-    o.decay_scale = -0.92193f;
-    o.gate_offset = 0.70066f;
-    o.gate_scale = -0.70066f;
-  }
-  if (form == kEverything) {
-    o.residual_into_h = true;
-    o.feedback_to_c = true;
-    o.feedback = Function::elu;
-    o.cell = Function::tanh;
-    o.output = Function::identity;
-  }
-  return o;
-}
 
 constexpr int kSizeParams = 2;  // params: form, keep_gates, then X, Q, F, C, D
 Sizes sizes_of(const Sample& sample) {
@@ -127,31 +35,6 @@ Sample sample_of(Form form, bool keep, const Sizes& s, bool fast_only = false) {
   return sample;
 }
 
-struct Step {
-  ReciprocalInputs inputs;
-  ReciprocalState state;
-  ReciprocalWeights weights;
-  ReciprocalOptions options;
-};
-Step step_of(std::span<const Var> in, const Sample& sample) {
-  Step step;
-  step.options = options_of(form_of(sample), sample.params[1] != 0);
-  const auto given = operands_of(form_of(sample), sizes_of(sample));
-  std::vector<Var> all(kReciprocalOperands);
-  for (std::size_t k = 0; k < given.size(); ++k) all[static_cast<std::size_t>(given[k].operand)] = in[k];
-  step.inputs = {all[kX], all[kResidual], all[kFeedbackMap]};
-  step.state = {all[kC], all[kH]};
-  std::size_t depthwise = kFirstDepthwise;
-  for (std::size_t k = 0; k < kReciprocalKernels.size(); ++k) {
-    step.weights.*kReciprocalKernels[k].weight = all[kFirstKernel + k];
-    if (kReciprocalKernels[k].depthwise != nullptr)
-      step.weights.*kReciprocalKernels[k].depthwise = all[depthwise++];
-  }
-  for (std::size_t b = 0; b < kReciprocalSlabs; ++b)
-    step.weights.*kReciprocalBiases[b].bias = all[kFirstBias + b];
-  return step;
-}
-
 /// Slab by slab, then the two states, as the docstring has it.
 ReferenceCell cell(std::span<const Doubles> in, const Sample& sample) {
   const Sizes s = sizes_of(sample);
@@ -168,13 +51,13 @@ ReferenceCell cell(std::span<const Doubles> in, const Sample& sample) {
   for (int slab = 0; slab < kReciprocalSlabs; ++slab) {
     const bool of_c = slab < kDecayH || (slab == kFeedback && o.feedback_to_c);
     ReferenceMap map(sample.shapes[0], of_c ? s.c : s.d);
-    std::size_t depthwise = kFirstDepthwise;
-    for (std::size_t k = 0; k < kReciprocalKernels.size(); ++k) {
-      const std::size_t weight = kFirstKernel + k;
-      const auto source = static_cast<std::size_t>(kReciprocalKernels[k].source);
-      const std::size_t before = kReciprocalKernels[k].depthwise != nullptr ? depthwise++ : 0;
-      if (kReciprocalKernels[k].slab != slab || value[weight] == nullptr) continue;
-      if (before != 0 && value[before] != nullptr) {
+    for (int k = 0; k < kLinks; ++k) {
+      const auto& link = kReciprocalLinks[k];
+      const auto weight = static_cast<std::size_t>(kFirstKernel + k),
+                 source = static_cast<std::size_t>(link.source),
+                 before = static_cast<std::size_t>(kFirstDepthwise + k);
+      if (link.slab != slab || value[weight] == nullptr) continue;
+      if (value[before] != nullptr) {
         ReferenceMap between(sample.shapes[0], shape[source][1]);
         between.add(*value[source], shape[source], *value[before], shape[before], 0, true);
         map.add(between.y, shape[source], *value[weight], shape[weight]);
@@ -197,7 +80,8 @@ ReferenceCell cell(std::span<const Doubles> in, const Sample& sample) {
     const ReferenceMap &decay = slabs[static_cast<std::size_t>(3 * p)],
                        &gate = slabs[static_cast<std::size_t>(3 * p + 1)],
                        &source = slabs[static_cast<std::size_t>(3 * p + 2)];
-    const bool fed = value[kFirstKernel + 14] != nullptr && o.feedback_to_c == (p == 0);
+    static_assert(kReciprocalLinks[kLinks - 1].slab == kFeedback);
+    const bool fed = value[kFirstKernel + kLinks - 1] != nullptr && o.feedback_to_c == (p == 0);
     for (std::size_t i = 0; i < state.size(); ++i) {
       double sum = source.y[i], size = 2 + decay.magnitude[i] + gate.magnitude[i] + source.magnitude[i];
       const auto take = [&](double term, double more) {
@@ -232,7 +116,7 @@ OpCase row(std::vector<Sample> samples) {
       .samples = std::move(samples),
       .apply_many =
           [](std::span<const Var> in, const Sample& sample) {
-            const Step step = step_of(in, sample);
+            const Step step = step_of(in, form_of(sample), sizes_of(sample), sample.params[1] != 0);
             const auto state = reciprocal_gated_step(step.inputs, step.state, step.weights, step.options);
             return std::vector<Var>{state.c, state.h};
           },
@@ -290,12 +174,12 @@ TEST_CASE("reciprocal_gated_step") {
        call([](Step& s, const Device&) { s.options.gate = Function::abs; }),
        "reciprocal_gated_step: gate is abs, expected identity, relu, sigmoid, tanh or elu"},
       {"a depthwise kernel alone", call([](Step& s, const Device& d) {
-         s.weights.depthwise_h_to_c_gate = zeros_of({2, 1, 3, 3}, d);
+         s.weights.h_to_c_gate.depthwise = zeros_of({2, 1, 3, 3}, d);
        }),
        "reciprocal_gated_step: depthwise_h_to_c_gate is given without h_to_c_gate"},
       {"a depthwise kernel of two channels", call([](Step& s, const Device& d) {
-         s.weights.h_to_c_gate = zeros_of({2, 2, 1, 1}, d);
-         s.weights.depthwise_h_to_c_gate = zeros_of({2, 2, 3, 3}, d);
+         s.weights.h_to_c_gate.weight = zeros_of({2, 2, 1, 1}, d);
+         s.weights.h_to_c_gate.depthwise = zeros_of({2, 2, 3, 3}, d);
        }),
        "reciprocal_gated_step: depthwise_h_to_c_gate is [2, 2, 3, 3], expected [2, 1, R, S] (x [1, 2, 4, "
        "4])"},
@@ -330,6 +214,8 @@ TEST_CASE("reciprocal_gated_step_median") {
 TEST_CASE("reciprocal_gated_step_everything") {
   check(row({sample_of(kEverything, false, {1, 2, 2, 1, 2, 1, 1, 2}),
              sample_of(kEverything, true, {2, 5, 3, 3, 4, 2, 5, 4}),
+             sample_of(kSeparableOutput, false, {1, 2, 3, 2, 1, 2, 1, 2}),
+             sample_of(kSeparableOutput, true, {2, 3, 5, 2, 3, 1, 2, 3}),
              sample_of(kOneState, false, {2, 4, 3, 2, 0, 0, 0, 3}),
              sample_of(kOneState, true, {1, 3, 5, 2, 0, 0, 0, 2})}));
 }
