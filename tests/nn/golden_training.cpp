@@ -84,11 +84,11 @@ TEST_CASE("golden training of a CNN with BatchNorm") {
     nn::Sequential model;
     model.add<nn::Conv2d>(2, 4, 3, device, nn::ConvOptions{.padding = 1});
     model.add<nn::BatchNorm>(4, device);
-    model.add<nn::ReLU>();
-    model.add<nn::MaxPool2d>(2);
+    model.add<nn::ELU>();
+    model.add<nn::AveragePool2d>(2);
     model.add<nn::Conv2d>(4, 6, 3, device);
     model.add<nn::BatchNorm>(6, device);
-    model.add<nn::ReLU>();
+    model.add<nn::ELU>();
     model.add<nn::Flatten>();
     model.add<nn::Linear>(24, 3, device);
     train("cnn", model, device);

@@ -26,11 +26,11 @@ TEST_CASE("conv_rnn_of_an_empty_residual") {
     with.residual = Tensor::zeros({1, 0, 4, 4}, DType::f32, device);
     const ReciprocalState state{.c = normals({1, 3, 4, 4}, "c", device),
                                 .h = normals({1, 2, 4, 4}, "h", device)};
-    ReciprocalWeights weights{.h_to_c_gate = normals({3, 2, 3, 3}, "gate", device),
-                              .x_to_c = normals({3, 2, 3, 3}, "source", device),
-                              .c_to_h_gate = normals({2, 3, 3, 3}, "other gate", device)};
+    ReciprocalWeights weights{.h_to_c_gate = Var(normals({3, 2, 3, 3}, "gate", device)),
+                              .x_to_c = Var(normals({3, 2, 3, 3}, "source", device)),
+                              .c_to_h_gate = Var(normals({2, 3, 3, 3}, "other gate", device))};
     const ReciprocalState want = reciprocal_gated_step(plain, state, weights);
-    weights.residual_to_c = Tensor::zeros({3, 0, 1, 1}, DType::f32, device);
+    weights.residual_to_c = Var(Tensor::zeros({3, 0, 1, 1}, DType::f32, device));
     const ReciprocalState got = reciprocal_gated_step(with, state, weights);
     CHECK(floats(got.c.value()) == floats(want.c.value()));
     CHECK(floats(got.h.value()) == floats(want.h.value()));
