@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "autograd/channel_sums.h"
 #include "autograd/op_info.h"
 #include "autograd/tape.h"
 #include "kernels/ops/bias_activation.h"
-#include "kernels/ops/reduce.h"
 
 namespace fovea {
 
@@ -60,12 +60,7 @@ inline Var bias_activation(const Var& x, const Var& bias, Function f) {
                   }
                   Grads d(2);
                   if (needs[0]) d[0] = dx;
-                  if (needs[1]) {
-                    d[1] = Tensor::empty({channels}, DType::f32, dx.device(), kOp);
-                    on(dx.queue(), [&](auto& q) {
-                      kernels::channel_sum(q, batch, channels, inner, dx.data(), d[1].data());
-                    });
-                  }
+                  if (needs[1]) d[1] = channel_sums(kOp, dx);
                   return d;
                 });
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "autograd/channel_sums.h"
 #include "autograd/op_info.h"
 #include "autograd/tape.h"
 #include "kernels/ops/conv2d.h"
-#include "kernels/ops/reduce.h"
 
 namespace fovea {
 
@@ -161,13 +161,7 @@ inline Var conv2d(const Var& x, const Var& w, const Var& bias, const Conv2dOptio
           on(dy.queue(),
              [&](auto& q) { kernels::conv2d_grad_weight(q, shape, kept_x.data(), dy.data(), d[1].data()); });
         }
-        if (needs[2]) {
-          d[2] = Tensor::empty({shape.out_channels}, DType::f32, kept_x.device(), op);
-          on(dy.queue(), [&](auto& q) {
-            kernels::channel_sum(q, shape.batch, shape.out_channels, shape.out_height() * shape.out_width(),
-                                 dy.data(), d[2].data());
-          });
-        }
+        if (needs[2]) d[2] = channel_sums(op, dy);
         return d;
       });
 }

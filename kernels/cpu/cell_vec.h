@@ -7,11 +7,6 @@
 namespace fovea::cpu {
 namespace {
 
-/// e^x − 1
-[[maybe_unused]] Vec expm1_below_zero(Vec x) {
-  const PowerOfE e = power_of_e(x);
-  return fma(e.scale, e.rest, e.scale - Vec::all(1.0f));
-}
 /// `yes` where x is above 0, else `no`; `no` for NaN.
 [[maybe_unused]] Vec where_positive(Vec x, Vec yes, Vec no) {
   const VecBits bits = bits_of(x), mask = (bits > 0) & (bits <= 0x7f800000);  // up to +∞; NaN has more

@@ -43,6 +43,12 @@ PowerOfE power_of_e(Vec x) {
   return {vec_of((bits_of(shifted) << 23) + 0x3f800000), fma(series, r * r, r)};
 }
 
+/// e^x − 1 for x ≤ 0
+[[maybe_unused]] Vec expm1_below_zero(Vec x) {
+  const PowerOfE e = power_of_e(x);
+  return fma(e.scale, e.rest, e.scale - Vec::all(1.0f));
+}
+
 constexpr std::int32_t kSign = INT32_MIN;
 
 /// 1/(1 + e^-x)
@@ -56,8 +62,7 @@ constexpr std::int32_t kSign = INT32_MIN;
 /// tanh x = −m/(m + 2) with m = e^-2|x| − 1, and x's sign
 [[maybe_unused]] Vec hyperbolic(Vec x) {
   const Vec away = vec_of(bits_of(x) | kSign);
-  const PowerOfE e = power_of_e(away + away);
-  const Vec m = fma(e.scale, e.rest, e.scale - Vec::all(1.0f));
+  const Vec m = expm1_below_zero(away + away);
   const Vec magnitude = m / (m + Vec::all(2.0f));
   return vec_of((bits_of(magnitude) & ~kSign) | (bits_of(x) & kSign));
 }

@@ -94,4 +94,18 @@ bool can_pack(std::int64_t count, const T*... arrays) {
   return count % N == 0 && ((reinterpret_cast<std::uintptr_t>(arrays) % (sizeof(T) * N) == 0) && ...);
 }
 
+template <int N>
+struct PackTag {};
+
+/// Calls body(PackTag<N>, number of packs): N values at a time if all arrays of `count` elements can be read so, else
+/// one. For kernels that walk over whole arrays.
+template <class Body, class T, class... Ts>
+void with_packs(std::int64_t count, const Body& body, const T* first, const Ts*... others) {
+  constexpr int kWidth = kPackWidth<T>;
+  if (can_pack<kWidth>(count, first, others...))
+    body(PackTag<kWidth>{}, count / kWidth);
+  else
+    body(PackTag<1>{}, count);
+}
+
 }  // namespace fovea::gpu

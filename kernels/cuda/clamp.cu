@@ -37,28 +37,26 @@ __global__ void clamp_grad_kernel(std::int64_t packs, T low, T high, const T* x,
 void kernels::clamp(gpu::Queue& queue, std::int64_t count, DType dtype, double low, double high,
                     const void* x, void* y) {
   with_float_type(dtype, [&]<class T>(TypeTag<T>) {
-    constexpr int kWidth = gpu::kPackWidth<T>;
     const T* in = static_cast<const T*>(x);
     T* out = static_cast<T*>(y);
-    const bool packed = gpu::can_pack<kWidth>(count, in, out);
-    const std::int64_t packs = packed ? count / kWidth : count;
-    launch(queue, "clamp", packed ? clamp_kernel<kWidth, T> : clamp_kernel<1, T>,
-           gpu::blocks_for(packs, kThreads), kThreads, 0, packs, static_cast<T>(low), static_cast<T>(high),
-           in, out);
+    const auto run = [&]<int kWidth>(gpu::PackTag<kWidth>, std::int64_t packs) {
+      launch(queue, "clamp", clamp_kernel<kWidth, T>, gpu::blocks_for(packs, kThreads), kThreads, 0, packs,
+             static_cast<T>(low), static_cast<T>(high), in, out);
+    };
+    gpu::with_packs(count, run, in, out);
   });
 }
 
 void kernels::clamp_grad(gpu::Queue& queue, std::int64_t count, DType dtype, double low, double high,
                          const void* x, const void* dy, void* dx) {
   with_float_type(dtype, [&]<class T>(TypeTag<T>) {
-    constexpr int kWidth = gpu::kPackWidth<T>;
     const T *in = static_cast<const T*>(x), *slope = static_cast<const T*>(dy);
     T* out = static_cast<T*>(dx);
-    const bool packed = gpu::can_pack<kWidth>(count, in, slope, out);
-    const std::int64_t packs = packed ? count / kWidth : count;
-    launch(queue, "clamp_grad", packed ? clamp_grad_kernel<kWidth, T> : clamp_grad_kernel<1, T>,
-           gpu::blocks_for(packs, kThreads), kThreads, 0, packs, static_cast<T>(low), static_cast<T>(high),
-           in, slope, out);
+    const auto run = [&]<int kWidth>(gpu::PackTag<kWidth>, std::int64_t packs) {
+      launch(queue, "clamp_grad", clamp_grad_kernel<kWidth, T>, gpu::blocks_for(packs, kThreads), kThreads, 0,
+             packs, static_cast<T>(low), static_cast<T>(high), in, slope, out);
+    };
+    gpu::with_packs(count, run, in, slope, out);
   });
 }
 

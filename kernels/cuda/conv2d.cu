@@ -51,19 +51,6 @@ struct Tiling {
   int pitch;              // of it in shared memory
 };
 
-/// [channel][r][s][kOut], zeros for channels that do not exist.
-template <int kOut>
-__device__ __forceinline__ void stage_weights(const Correlation& k, const float* __restrict__ w, int out,
-                                              int c_begin, int channels, int r_begin, int taps_down,
-                                              int s_begin, int taps_across, float* to) {
-  const int plane = taps_down * taps_across;
-  for (int i = static_cast<int>(threadIdx.x); i < channels * plane; i += static_cast<int>(blockDim.x)) {
-    const int c = i / plane, at = i - c * plane, r = at / taps_across, s = at - r * taps_across;
-    const float* from = w + (c_begin + c) * k.w_in + (r_begin + r) * k.w_row + (s_begin + s) * k.w_column;
-    for (int o = 0; o < kOut; ++o) to[i * kOut + o] = out + o < k.outputs ? from[(out + o) * k.w_out] : 0.0f;
-  }
-}
-
 /// kUnit: stride and dilation are 1.
 template <int kOut, bool kUnit>
 __global__ void __launch_bounds__(kMaxThreads, 2)
@@ -105,7 +92,10 @@ __global__ void __launch_bounds__(kMaxThreads, 2)
                           top * k.stride_height + r_begin * k.dilation_height - k.padding_top,
                           left * k.stride_width + s_begin * k.dilation_width - k.padding_left, rows,
                           t.width.extent, t.rows.step, t.width.step, t.pitch, pieces);
-        stage_weights<kOut>(k, w, out, c_begin, channels, r_begin, taps_down, s_begin, taps_across, weights);
+        gpu::stage_taps<kOut>(
+            {w + out * k.w_out + c_begin * k.w_in + r_begin * k.w_row + s_begin * k.w_column, k.w_out, k.w_in,
+             k.w_row, k.w_column},
+            k.outputs - out, channels, taps_down, taps_across, weights);
         __syncthreads();
         if (!active) continue;
         const int step = taps_across * kOut;

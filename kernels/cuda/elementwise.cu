@@ -106,14 +106,14 @@ void binary_as(gpu::Queue& queue, const Strided& shape, const T* a, const T* b, 
 
 void kernels::unary(gpu::Queue& queue, Function f, std::int64_t count, DType dtype, const void* x, void* y) {
   with_float_type(dtype, [&]<class T>(TypeTag<T>) {
-    constexpr int kWidth = gpu::kPackWidth<T>;
     const T* in = static_cast<const T*>(x);
     T* out = static_cast<T*>(y);
-    const bool packed = gpu::can_pack<kWidth>(count, in, out);
-    const std::int64_t packs = packed ? count / kWidth : count;
     with_function(f, [&]<Function kF>(FunctionTag<kF>) {
-      launch(queue, "unary", packed ? unary_kernel<kWidth, kF, T> : unary_kernel<1, kF, T>,
-             gpu::blocks_for(packs, kThreads), kThreads, 0, packs, in, out);
+      const auto run = [&]<int kWidth>(gpu::PackTag<kWidth>, std::int64_t packs) {
+        launch(queue, "unary", unary_kernel<kWidth, kF, T>, gpu::blocks_for(packs, kThreads), kThreads, 0,
+               packs, in, out);
+      };
+      gpu::with_packs(count, run, in, out);
     });
   });
 }
@@ -121,15 +121,15 @@ void kernels::unary(gpu::Queue& queue, Function f, std::int64_t count, DType dty
 void kernels::unary_grad(gpu::Queue& queue, Function f, std::int64_t count, DType dtype, const void* x,
                          const void* y, const void* dy, void* dx) {
   with_float_type(dtype, [&]<class T>(TypeTag<T>) {
-    constexpr int kWidth = gpu::kPackWidth<T>;
     const T* known = static_cast<const T*>(slope_needs_input(f) ? x : y);
     const T* slope = static_cast<const T*>(dy);
     T* out = static_cast<T*>(dx);
-    const bool packed = gpu::can_pack<kWidth>(count, known, slope, out);
-    const std::int64_t packs = packed ? count / kWidth : count;
     with_function(f, [&]<Function kF>(FunctionTag<kF>) {
-      launch(queue, "unary_grad", packed ? unary_grad_kernel<kWidth, kF, T> : unary_grad_kernel<1, kF, T>,
-             gpu::blocks_for(packs, kThreads), kThreads, 0, packs, known, slope, out);
+      const auto run = [&]<int kWidth>(gpu::PackTag<kWidth>, std::int64_t packs) {
+        launch(queue, "unary_grad", unary_grad_kernel<kWidth, kF, T>, gpu::blocks_for(packs, kThreads),
+               kThreads, 0, packs, known, slope, out);
+      };
+      gpu::with_packs(count, run, known, slope, out);
     });
   });
 }
@@ -156,26 +156,25 @@ void kernels::binary(gpu::Queue& queue, Binary f, const Strided& shape, DType dt
 void kernels::affine(gpu::Queue& queue, std::int64_t count, DType dtype, double scale, double shift,
                      const void* x, void* y) {
   with_float_type(dtype, [&]<class T>(TypeTag<T>) {
-    constexpr int kWidth = gpu::kPackWidth<T>;
     const T* in = static_cast<const T*>(x);
     T* out = static_cast<T*>(y);
-    const bool packed = gpu::can_pack<kWidth>(count, in, out);
-    const std::int64_t packs = packed ? count / kWidth : count;
-    launch(queue, "affine", packed ? affine_kernel<kWidth, T> : affine_kernel<1, T>,
-           gpu::blocks_for(packs, kThreads), kThreads, 0, packs, static_cast<T>(scale), static_cast<T>(shift),
-           in, out);
+    const auto run = [&]<int kWidth>(gpu::PackTag<kWidth>, std::int64_t packs) {
+      launch(queue, "affine", affine_kernel<kWidth, T>, gpu::blocks_for(packs, kThreads), kThreads, 0, packs,
+             static_cast<T>(scale), static_cast<T>(shift), in, out);
+    };
+    gpu::with_packs(count, run, in, out);
   });
 }
 
 void kernels::accumulate(gpu::Queue& queue, std::int64_t count, DType dtype, const void* x, void* y) {
   with_float_type(dtype, [&]<class T>(TypeTag<T>) {
-    constexpr int kWidth = gpu::kPackWidth<T>;
     const T* in = static_cast<const T*>(x);
     T* out = static_cast<T*>(y);
-    const bool packed = gpu::can_pack<kWidth>(count, in, out);
-    const std::int64_t packs = packed ? count / kWidth : count;
-    launch(queue, "accumulate", packed ? accumulate_kernel<kWidth, T> : accumulate_kernel<1, T>,
-           gpu::blocks_for(packs, kThreads), kThreads, 0, packs, in, out);
+    const auto run = [&]<int kWidth>(gpu::PackTag<kWidth>, std::int64_t packs) {
+      launch(queue, "accumulate", accumulate_kernel<kWidth, T>, gpu::blocks_for(packs, kThreads), kThreads, 0,
+             packs, in, out);
+    };
+    gpu::with_packs(count, run, in, out);
   });
 }
 

@@ -25,22 +25,10 @@ using namespace fovea::test;
 
 namespace {
 
-std::vector<Device> both_devices() { return {Device::cpu(), Device::simt()}; }
-
 Tensor normals(const Shape& shape, std::uint64_t step, const Device& device, float mean = 0.0f,
                float sd = 1.0f) {
   return Tensor::normal(shape, {3, philox::stream_id("modes"), static_cast<std::uint32_t>(step), nullptr},
                         mean, sd, device);
-}
-
-Floats values(const Var& y) { return y.value().to_vector<float>(); }
-Floats values(const Tensor& y) { return y.to_vector<float>(); }
-
-using Names = std::vector<std::string>;
-Names names(const nn::Module& module) {
-  Names result;
-  for (const auto& [name, tensor] : module.state()) result.push_back(name);
-  return result;
 }
 
 /// conv, bn, relu, noise, linear: what trains and what differs in training.
@@ -131,7 +119,7 @@ TEST_CASE("a state holds no mode and no count: what was saved before there were 
   nn::BatchNorm norm(2, device, {.mode = nn::BatchNormMode::calibrate});
   nn::initialize(norm, 0);
   norm(normals({4, 2}, 0, device));
-  CHECK(names(norm) == Names{"bias", "running_mean", "running_var", "weight"});
+  CHECK(state_names(norm) == Names{"bias", "running_mean", "running_var", "weight"});
   nn::BatchNorm other(2, device, {.mode = nn::BatchNormMode::frozen});
   other.load_state(norm.state());
   CHECK(other.mode() == nn::BatchNormMode::frozen);
@@ -272,8 +260,8 @@ TEST_CASE("each time step has a batch norm of its own, and later ones share the 
   CHECK(values(silent(normals({5, 3}, 0, device), 1)) == Floats(15, 0.0f));
   CHECK(norm.steps() == 2);
   CHECK(net.parameter_count() == 12);
-  CHECK(names(net) == Names{"bn.0.bias", "bn.0.running_mean", "bn.0.running_var", "bn.0.weight", "bn.1.bias",
-                            "bn.1.running_mean", "bn.1.running_var", "bn.1.weight"});
+  CHECK(state_names(net) == Names{"bn.0.bias", "bn.0.running_mean", "bn.0.running_var", "bn.0.weight",
+                                  "bn.1.bias", "bn.1.running_mean", "bn.1.running_var", "bn.1.weight"});
   const Tensor x = normals({5, 3, 2}, 0, device, 4.0f);
   norm(x, 0);
   CHECK(values(norm[0].running_mean) != Floats{0, 0, 0});

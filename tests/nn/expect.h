@@ -5,11 +5,12 @@
 #include <string>
 #include <vector>
 
-#include "tensor/tensor.h"
+#include "nn/module.h"
 
 namespace fovea::test {
 
 using Floats = std::vector<float>;
+using Names = std::vector<std::string>;
 
 /// The text of what f throws.
 template <class F>
@@ -25,5 +26,17 @@ std::string message(F&& f) {
 inline Tensor floats(const Floats& values, const Shape& shape, const Device& device) {
   return Tensor::from(values, shape, device);
 }
+
+inline Floats values(const Tensor& x) { return x.to_vector<float>(); }
+inline Floats values(const Var& x) { return values(x.value()); }
+
+/// Of parameters and buffers, in alphabetical order.
+inline Names state_names(const nn::Module& module) {
+  Names result;
+  for (const auto& [name, tensor] : module.state()) result.push_back(name);
+  return result;
+}
+
+inline std::vector<Device> both_devices() { return {Device::cpu(), Device::simt()}; }
 
 }  // namespace fovea::test

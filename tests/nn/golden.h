@@ -13,6 +13,7 @@
 #include "autograd/tape.h"
 #include "tensor/io.h"
 #include "tests/host.h"
+#include "tests/nn/expect.h"
 
 /// What PyTorch says in double precision (tests/golden/pytorch.py), beside what we say in single.
 namespace fovea::test {
@@ -60,11 +61,6 @@ inline void check_close(const std::string& what, const Tensor& ours, const Tenso
   CHECK(off <= bound * largest);
 }
 
-inline const std::vector<Device>& golden_devices() {
-  static const std::vector<Device> devices{Device::cpu(), Device::simt()};
-  return devices;
-}
-
 /// The case's inputs as leaves of one tape.
 class GoldenRun {
  public:
@@ -102,7 +98,7 @@ class GoldenRun {
 /// Calls f(run, name, options) for every case of a file on every device.
 inline void for_golden_cases(const Golden& golden,
                              const std::function<void(GoldenRun&, const std::string&)>& f) {
-  for (const Device& device : golden_devices())
+  for (const Device& device : both_devices())
     for (const std::string& name : golden.cases()) {
       CAPTURE(name);
       GoldenRun run(golden, name, device);

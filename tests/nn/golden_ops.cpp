@@ -85,7 +85,7 @@ TEST_CASE("golden normalisation") {
 /// What the ops say, the module says in each of its modes; and a pass over five batches gives plain averages.
 TEST_CASE("golden BatchNorm in its modes") {
   const Golden golden("norm");
-  for (const Device& device : golden_devices()) {
+  for (const Device& device : both_devices()) {
     CAPTURE(device.description());
     const auto norm_of = [&](const std::string& name, nn::BatchNorm& norm) {
       for (const char* tensor : {"weight", "bias", "running_mean", "running_var"})

@@ -68,7 +68,7 @@ void train(const std::string& name, nn::Module& model, const Device& device) {
 }  // namespace
 
 TEST_CASE("golden training of an MLP") {
-  for (const Device& device : golden_devices()) {
+  for (const Device& device : both_devices()) {
     nn::Sequential model;
     model.add<nn::Linear>(10, 16, device);
     model.add<nn::Tanh>();
@@ -80,7 +80,7 @@ TEST_CASE("golden training of an MLP") {
 }
 
 TEST_CASE("golden training of a CNN with BatchNorm") {
-  for (const Device& device : golden_devices()) {
+  for (const Device& device : both_devices()) {
     nn::Sequential model;
     model.add<nn::Conv2d>(2, 4, 3, device, nn::ConvOptions{.padding = 1});
     model.add<nn::BatchNorm>(4, device);
@@ -96,7 +96,7 @@ TEST_CASE("golden training of a CNN with BatchNorm") {
 }
 
 TEST_CASE("golden training of an LSTM classifier") {
-  for (const Device& device : golden_devices()) {
+  for (const Device& device : both_devices()) {
     LstmClassifier model(device);
     train("lstm", model, device);
   }

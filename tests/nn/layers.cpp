@@ -20,8 +20,6 @@ using namespace fovea::test;
 
 namespace {
 
-std::vector<Device> both_devices() { return {Device::cpu(), Device::simt()}; }
-
 Tensor normals(const Shape& shape, const Device& device, float mean = 0.0f, float sd = 1.0f) {
   return Tensor::normal(shape, {3, philox::stream_id("layers"), 0, nullptr}, mean, sd, device);
 }

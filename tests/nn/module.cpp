@@ -75,8 +75,6 @@ std::vector<std::string> names(const nn::Module& module) {
   return result;
 }
 
-using Names = std::vector<std::string>;
-
 }  // namespace
 
 TEST_CASE("a model lists its parameters and buffers as PyTorch would") {

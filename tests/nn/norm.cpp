@@ -18,20 +18,8 @@ using namespace fovea::test;
 
 namespace {
 
-std::vector<Device> both_devices() { return {Device::cpu(), Device::simt()}; }
-
 Tensor normals(const Shape& shape, std::uint32_t step, const Device& device) {
   return Tensor::normal(shape, {3, philox::stream_id("norm"), step, nullptr}, 0.0f, 1.0f, device);
-}
-
-Floats values(const Var& y) { return y.value().to_vector<float>(); }
-Floats values(const Tensor& y) { return y.to_vector<float>(); }
-
-using Names = std::vector<std::string>;
-Names names(const nn::Module& module) {
-  Names result;
-  for (const auto& [name, tensor] : module.state()) result.push_back(name);
-  return result;
 }
 
 }  // namespace
@@ -41,7 +29,7 @@ TEST_CASE("group norm: one group normalises a sample, as many as channels each p
     // Two channels of two positions; means 4 and 3, 5; variances 9 + eps, 1 + eps.
     const Tensor x = floats({1, 1, 7, 7, 1, 5, 4, 6}, {2, 2, 2}, device);
     nn::GroupNorm joint(1, 2, device, {.eps = 7.0f});
-    CHECK(names(joint) == Names{"bias", "weight"});
+    CHECK(state_names(joint) == Names{"bias", "weight"});
     CHECK(joint.parameter_count() == 4);
     nn::initialize(joint, 0);
     CHECK(values(joint.weight.value) == Floats{1, 1});
@@ -64,7 +52,7 @@ TEST_CASE("layer norm: over the last dimension, or over the channels at each pos
   for (const Device& device : both_devices()) {
     const Tensor x = floats({1, 7, 5, 5, 2, 4}, {3, 2}, device);
     nn::LayerNorm rows(2, device, {.eps = 7.0f});
-    CHECK(names(rows) == Names{"bias", "weight"});
+    CHECK(state_names(rows) == Names{"bias", "weight"});
     nn::initialize(rows, 0);
     rows.weight.value.copy_from(floats({4, 8}, {2}, device));
     rows.bias.value.copy_from(floats({0, 1}, {2}, device));

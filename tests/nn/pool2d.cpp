@@ -17,8 +17,6 @@ using namespace fovea::test;
 
 namespace {
 
-std::vector<Device> both_devices() { return {Device::cpu(), Device::simt()}; }
-
 Tensor ramp(const Shape& shape, const Device& device) {
   Floats values(static_cast<std::size_t>(shape.numel()));
   for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);

@@ -21,13 +21,9 @@ using namespace fovea::test;
 
 namespace {
 
-std::vector<Device> both_devices() { return {Device::cpu(), Device::simt()}; }
-
 Tensor normals(const Shape& shape, const Device& device, const char* stream = "recurrent") {
   return Tensor::normal(shape, {3, philox::stream_id(stream), 0, nullptr}, 0.0f, 1.0f, device);
 }
-
-Floats values(const Var& v) { return v.value().to_vector<float>(); }
 
 }  // namespace
 

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "tests/op_case.h"
+#include "tests/ops/broadcast.h"
 
 namespace fovea::test {
 namespace {
@@ -14,26 +15,13 @@ namespace {
 using Combine = double (*)(double, double);
 using Apply = Var (*)(const Var&, const Var&);
 
-/// The element of an operand of `shape` that broadcasting puts at element `index` of `result`.
-std::size_t source(const Shape& shape, const Shape& result, std::int64_t index) {
-  std::int64_t at = 0, step = 1;
-  for (int d = result.rank() - 1; d >= 0; --d) {
-    const int own = d - (result.rank() - shape.rank());
-    const std::int64_t i = index % result[d];
-    index /= result[d];
-    if (own < 0) continue;
-    if (shape[own] != 1) at += i * step;
-    step *= shape[own];
-  }
-  return static_cast<std::size_t>(at);
-}
-
 Doubles combine(std::span<const Doubles> in, const Sample& sample, Combine f) {
   const Shape shape = broadcast("reference", sample.shapes[0], sample.shapes[1]);
   Doubles y(static_cast<std::size_t>(shape.numel()));
   for (std::size_t i = 0; i < y.size(); ++i) {
     const auto index = static_cast<std::int64_t>(i);
-    y[i] = f(in[0][source(sample.shapes[0], shape, index)], in[1][source(sample.shapes[1], shape, index)]);
+    y[i] = f(in[0][broadcast_source(sample.shapes[0], shape, index)],
+             in[1][broadcast_source(sample.shapes[1], shape, index)]);
   }
   return y;
 }

@@ -7,23 +7,10 @@
 #include <limits>
 
 #include "tests/op_case.h"
+#include "tests/ops/broadcast.h"
 
 namespace fovea::test {
 namespace {
-
-/// The element of an operand of `shape` that broadcasting puts at element `index` of `result`.
-std::size_t source(const Shape& shape, const Shape& result, std::int64_t index) {
-  std::int64_t at = 0, step = 1;
-  for (int d = result.rank() - 1; d >= 0; --d) {
-    const int own = d - (result.rank() - shape.rank());
-    const std::int64_t i = index % result[d];
-    index /= result[d];
-    if (own < 0) continue;
-    if (shape[own] != 1) at += i * step;
-    step *= shape[own];
-  }
-  return static_cast<std::size_t>(at);
-}
 
 /// params: shape of the mask. Its elements are 0, 1 and 255.
 Shape mask_shape(const Sample& s) { return Shape(std::span(s.params)); }
@@ -69,8 +56,9 @@ TEST_CASE("where") {
             Doubles y(static_cast<std::size_t>(shape.numel()));
             for (std::size_t i = 0; i < y.size(); ++i) {
               const auto at = static_cast<std::int64_t>(i);
-              y[i] = mask_at(source(mask_shape(s), shape, at)) != 0 ? in[0][source(s.shapes[0], shape, at)]
-                                                                    : in[1][source(s.shapes[1], shape, at)];
+              y[i] = mask_at(broadcast_source(mask_shape(s), shape, at)) != 0
+                         ? in[0][broadcast_source(s.shapes[0], shape, at)]
+                         : in[1][broadcast_source(s.shapes[1], shape, at)];
             }
             return y;
           },
