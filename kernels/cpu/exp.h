@@ -3,9 +3,9 @@
 
 #include <cstdint>
 
-/// The exponential function in a form that the compiler vectorises in any loop; kernels written in `Vec` have theirs
-/// in kernels/cpu/vec_exp.h. Internal linkage: each instruction set has
-/// its own copy, and all give equal bits.
+/// The exponential function in a form that the compiler vectorises in any loop; kernels written in `Vec` have
+/// theirs in kernels/cpu/vec_exp.h. Internal linkage: each instruction set has its own copy, and all give
+/// equal bits.
 namespace fovea::cpu {
 namespace {
 
