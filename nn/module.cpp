@@ -13,7 +13,7 @@ void Module::visit(const std::string& prefix, const F& f) const {
   for (const Module* child : children_) child->visit(prefix + child->name_ + ".", f);
 }
 
-std::vector<NamedParameter> Module::named_parameters() const {
+std::vector<NamedParameter> Module::named_parameters() const& {
   std::vector<NamedParameter> all;
   visit("", [&](const Module& module, const std::string& prefix) {
     for (Parameter* parameter : module.parameters_) all.push_back({prefix + parameter->name, parameter});
@@ -21,7 +21,7 @@ std::vector<NamedParameter> Module::named_parameters() const {
   return all;
 }
 
-std::vector<NamedBuffer> Module::named_buffers() const {
+std::vector<NamedBuffer> Module::named_buffers() const& {
   std::vector<NamedBuffer> all;
   visit("", [&](const Module& module, const std::string& prefix) {
     for (const NamedBuffer& buffer : module.buffers_) all.push_back({prefix + buffer.name, buffer.value});
@@ -35,7 +35,7 @@ std::int64_t Module::parameter_count() const {
   return count;
 }
 
-std::vector<Module*> Module::modules() {
+std::vector<Module*> Module::modules() & {
   std::vector<Module*> all{this};
   for (Module* child : children_)
     for (Module* below : child->modules()) all.push_back(below);

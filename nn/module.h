@@ -71,14 +71,17 @@ class Module {
     return forward(x);
   }
 
-  /// Own ones first, then those of the children, in the order of registration; names as in PyTorch.
-  std::vector<NamedParameter> named_parameters() const;
-  std::vector<NamedBuffer> named_buffers() const;
+  /// Own ones first, then those of the children, in the order of registration; names as in PyTorch. They point
+  /// into the module, so a temporary one is not asked.
+  std::vector<NamedParameter> named_parameters() const&;
+  std::vector<NamedParameter> named_parameters() const&& = delete;
+  std::vector<NamedBuffer> named_buffers() const&;
+  std::vector<NamedBuffer> named_buffers() const&& = delete;
   /// Elements of all parameters, trainable or not.
   std::int64_t parameter_count() const;
 
   /// This module and all below it, parents first.
-  std::vector<Module*> modules();
+  std::vector<Module*> modules() &;
 
   /// This module and all below it, until the next call on it or on one of its parents. BatchNorm and noise behave
   /// differently in training.

@@ -11,6 +11,18 @@
 
 using namespace fovea;
 
+namespace {
+
+/// Of a cell's parameter; Shape{} if it has none of that name.
+Shape shape_of(const nn::ReciprocalConfig& config, const std::string& name) {
+  const nn::ReciprocalGatedCell cell(config, Device::cpu());
+  for (const auto& named : cell.named_parameters())
+    if (named.name == name) return named.parameter->value.shape();
+  return {};
+}
+
+}  // namespace
+
 TEST_CASE("the median cell has the parameters of the released network") {
   const Device device = Device::cpu();
   // Nodes of the released network without their own 3x3 convolution.
@@ -28,17 +40,10 @@ TEST_CASE("the median cell has the parameters of the released network") {
   // A kernel that is larger than the map is cut to it.
   nn::ReciprocalConfig config = nn::rgc_median(2, 2, 0, 3);
   config.map = {5, 9};
-  for (const auto& named : nn::ReciprocalGatedCell(config, device).named_parameters())
-    if (named.name == "depthwise_h_to_c_gate") CHECK(named.parameter->value.shape() == Shape{2, 1, 5, 7});
+  CHECK(shape_of(config, "depthwise_h_to_c_gate") == Shape{2, 1, 5, 7});
 }
 
 TEST_CASE("each field of the reciprocal gated cell brings the kernels of its name") {
-  const Device device = Device::cpu();
-  const auto shape_of = [&](const nn::ReciprocalConfig& config, const std::string& name) {
-    for (const auto& named : nn::ReciprocalGatedCell(config, device).named_parameters())
-      if (named.name == name) return named.parameter->value.shape();
-    return Shape{};
-  };
   nn::ReciprocalConfig config;
   config.in = 2;
   config.cell = 3;
