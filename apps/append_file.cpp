@@ -16,7 +16,7 @@ AppendFile::AppendFile(std::filesystem::path path, std::uint64_t bytes)
     : path_(std::move(path)), fd_(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) {
   if (fd_ < 0) file_error(path_, "write", errno);
   struct stat status {};
-  if (::fstat(fd_, &status) == 0) {  // coverage: of an open file; without its size nothing may be cut
+  if (::fstat(fd_, &status) == 0) {  // without its size nothing may be cut
     size_ = std::min(static_cast<std::uint64_t>(status.st_size), bytes);
     if (::ftruncate(fd_, static_cast<off_t>(size_)) == 0) return;
   }
