@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "tests/nn/expect.h"
+
+namespace fovea::test {
+
+/// A device of one test: its tensors, and what of them is alive.
+struct Machine {
+  Device device = Device::cpu({.threads = 1});
+  Tensor operator()(const Floats& values) const {
+    return floats(values, {static_cast<std::int64_t>(values.size())}, device);
+  }
+  Tensor scalar(float value) const { return floats({value}, {}, device); }
+  std::size_t live_bytes() const { return device.arena().stats().live_bytes; }
+};
+
+}  // namespace fovea::test
