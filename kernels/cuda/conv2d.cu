@@ -27,18 +27,14 @@ using gpu::kSlide;
 constexpr int kMaxThreads = 256, kFewThreads = 128;
 constexpr int kRunTerms = 256;
 
-/// y = bias + x ⋆ w within groups of `channels` inputs and `outputs` outputs. Weight (o, c, r, s) of group
-/// g stands at w[g·w_group + o·w_out + c·w_in + r·w_row + s·w_column]; output (n, o, p, q) at y[n·y_image +
-/// o·y_channel + p·y_row + q·y_column].
-struct Correlation {
-  std::int64_t image_stride, channel_stride;
-  int groups, channels, height, width;
-  int kernel_height, kernel_width, padding_top, padding_left;
-  int stride_height, stride_width, dilation_height, dilation_width;
-  int outputs, out_height, out_width;
+/// Weight (o, c, r, s) of group g stands at w[g·w_group + o·w_out + c·w_in + r·w_row + s·w_column]; output (n,
+/// o, p, q) at y[n·y_image + o·y_channel + p·y_row + q·y_column].
+struct Strides {
   std::int64_t w_group, w_out, w_in, w_row, w_column;
   std::int64_t y_image, y_channel, y_row, y_column;
 };
+/// y = bias + x ⋆ w within groups of `channels` inputs and `outputs` outputs.
+struct Correlation : gpu::ConvGeometry, Strides {};
 
 /// A block's outputs are kSlide·groups rows by `columns`; a stage is `channels` planes and taps_down by
 /// taps_across taps.
@@ -195,8 +191,6 @@ void correlate(gpu::Queue& queue, const char* name, const Correlation& k, std::i
     correlate_as<gpu::kManyOut>(queue, name, k, batch, x, w, bias, y);
 }
 
-int to_int(std::int64_t i) { return static_cast<int>(i); }
-
 }  // namespace
 
 void kernels::conv2d(gpu::Queue& queue, const Conv2d& shape, const float* x, const float* w,
@@ -204,32 +198,16 @@ void kernels::conv2d(gpu::Queue& queue, const Conv2d& shape, const float* x, con
   const std::int64_t taps = shape.kernel_height * shape.kernel_width, per_out = shape.group_inputs() * taps;
   const std::int64_t plane = shape.out_height() * shape.out_width();
   correlate(queue, "conv2d",
-            {.image_stride = shape.image_stride,
-             .channel_stride = shape.channel_stride,
-             .groups = to_int(shape.groups),
-             .channels = to_int(shape.group_inputs()),
-             .height = to_int(shape.in_height),
-             .width = to_int(shape.in_width),
-             .kernel_height = to_int(shape.kernel_height),
-             .kernel_width = to_int(shape.kernel_width),
-             .padding_top = to_int(shape.padding.top),
-             .padding_left = to_int(shape.padding.left),
-             .stride_height = to_int(shape.stride.height),
-             .stride_width = to_int(shape.stride.width),
-             .dilation_height = shape.kernel_height > 1 ? to_int(shape.dilation.height) : 1,
-             .dilation_width = shape.kernel_width > 1 ? to_int(shape.dilation.width) : 1,
-             .outputs = to_int(shape.group_outputs()),
-             .out_height = to_int(shape.out_height()),
-             .out_width = to_int(shape.out_width()),
-             .w_group = shape.group_outputs() * per_out,
-             .w_out = per_out,
-             .w_in = taps,
-             .w_row = shape.kernel_width,
-             .w_column = 1,
-             .y_image = shape.out_channels * plane,
-             .y_channel = plane,
-             .y_row = shape.out_width(),
-             .y_column = 1},
+            {gpu::conv_geometry(shape),
+             {.w_group = shape.group_outputs() * per_out,
+              .w_out = per_out,
+              .w_in = taps,
+              .w_row = shape.kernel_width,
+              .w_column = 1,
+              .y_image = shape.out_channels * plane,
+              .y_channel = plane,
+              .y_row = shape.out_width(),
+              .y_column = 1}},
             shape.batch, x, w, bias, y);
 }
 
@@ -239,35 +217,36 @@ void kernels::conv2d_grad_input(gpu::Queue& queue, const Conv2d& shape, const fl
   const std::int64_t taps = shape.kernel_height * shape.kernel_width, per_out = shape.group_inputs() * taps;
   const std::int64_t plane = shape.out_height() * shape.out_width(),
                      in_plane = shape.in_height * shape.in_width;
+  using gpu::to_int;
   if (has_gaps(shape)) fill(queue, shape.batch * shape.in_channels * in_plane, 0.0, dx, DType::f32);
   for_phases(shape, [&](const Phase& v, const Phase& h) {
     correlate(queue, "conv2d_grad_input",
-              {.image_stride = shape.out_channels * plane,
-               .channel_stride = plane,
-               .groups = to_int(shape.groups),
-               .channels = to_int(shape.group_outputs()),
-               .height = to_int(shape.out_height()),
-               .width = to_int(shape.out_width()),
-               .kernel_height = to_int(v.taps),
-               .kernel_width = to_int(h.taps),
-               .padding_top = to_int(v.padding),
-               .padding_left = to_int(h.padding),
-               .stride_height = 1,
-               .stride_width = 1,
-               .dilation_height = v.taps > 1 ? to_int(v.dilation) : 1,
-               .dilation_width = h.taps > 1 ? to_int(h.dilation) : 1,
-               .outputs = to_int(shape.group_inputs()),
-               .out_height = to_int(v.count),
-               .out_width = to_int(h.count),
-               .w_group = shape.group_outputs() * per_out,
-               .w_out = taps,
-               .w_in = per_out,
-               .w_row = -v.tap_step * shape.kernel_width,
-               .w_column = -h.tap_step,
-               .y_image = shape.in_channels * in_plane,
-               .y_channel = in_plane,
-               .y_row = shape.stride.height * shape.in_width,
-               .y_column = shape.stride.width},
+              {{.image_stride = shape.out_channels * plane,
+                .channel_stride = plane,
+                .groups = to_int(shape.groups),
+                .channels = to_int(shape.group_outputs()),
+                .height = to_int(shape.out_height()),
+                .width = to_int(shape.out_width()),
+                .kernel_height = to_int(v.taps),
+                .kernel_width = to_int(h.taps),
+                .padding_top = to_int(v.padding),
+                .padding_left = to_int(h.padding),
+                .stride_height = 1,
+                .stride_width = 1,
+                .dilation_height = v.taps > 1 ? to_int(v.dilation) : 1,
+                .dilation_width = h.taps > 1 ? to_int(h.dilation) : 1,
+                .outputs = to_int(shape.group_inputs()),
+                .out_height = to_int(v.count),
+                .out_width = to_int(h.count)},
+               {.w_group = shape.group_outputs() * per_out,
+                .w_out = taps,
+                .w_in = per_out,
+                .w_row = -v.tap_step * shape.kernel_width,
+                .w_column = -h.tap_step,
+                .y_image = shape.in_channels * in_plane,
+                .y_channel = in_plane,
+                .y_row = shape.stride.height * shape.in_width,
+                .y_column = shape.stride.width}},
               shape.batch, dy, w + v.last_tap * shape.kernel_width + h.last_tap, nullptr,
               dx + v.first * shape.in_width + h.first);
   });

@@ -24,12 +24,8 @@ constexpr const char* kName = "conv2d_grad_weight";
 constexpr int kMaxThreads = 256, kThreads = 256;
 constexpr std::int64_t kEnoughBlocks = 528;  // four for each multiprocessor of an H100
 
-struct WeightGradient {
-  std::int64_t batch, image_stride, channel_stride;
-  int groups, channels, height, width;  // channels of a group
-  int kernel_height, kernel_width, padding_top, padding_left;
-  int stride_height, stride_width, dilation_height, dilation_width;
-  int outputs, out_height, out_width;  // channels of a group
+struct WeightGradient : gpu::ConvGeometry {
+  std::int64_t batch;
 };
 
 /// A block's taps: `channels` whole channels, or, if one has more than kMaxThreads groups of kSlide taps,
@@ -229,25 +225,7 @@ void kernels::conv2d_grad_weight(gpu::Queue& queue, const Conv2d& shape, const f
     launch(queue, kName, add_runs_kernel, gpu::blocks_for(count, kThreads), kThreads, 0, count, 0, dw, dw);
     return;
   }
-  const auto to_int = [](std::int64_t i) { return static_cast<int>(i); };
-  const WeightGradient k{.batch = shape.batch,
-                         .image_stride = shape.image_stride,
-                         .channel_stride = shape.channel_stride,
-                         .groups = to_int(shape.groups),
-                         .channels = to_int(shape.group_inputs()),
-                         .height = to_int(shape.in_height),
-                         .width = to_int(shape.in_width),
-                         .kernel_height = to_int(shape.kernel_height),
-                         .kernel_width = to_int(shape.kernel_width),
-                         .padding_top = to_int(shape.padding.top),
-                         .padding_left = to_int(shape.padding.left),
-                         .stride_height = to_int(shape.stride.height),
-                         .stride_width = to_int(shape.stride.width),
-                         .dilation_height = shape.kernel_height > 1 ? to_int(shape.dilation.height) : 1,
-                         .dilation_width = shape.kernel_width > 1 ? to_int(shape.dilation.width) : 1,
-                         .outputs = to_int(shape.group_outputs()),
-                         .out_height = to_int(shape.out_height()),
-                         .out_width = to_int(shape.out_width())};
+  const WeightGradient k{gpu::conv_geometry(shape), shape.batch};
   if (gpu::out_per_thread(k.outputs) == 1)
     grad_weight<1>(queue, k, count, x, dy, dw);
   else

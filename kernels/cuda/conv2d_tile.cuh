@@ -5,6 +5,7 @@
 
 #include "kernels/conv2d_phase.h"
 #include "kernels/cuda/access.cuh"
+#include "kernels/ops/conv2d.h"
 #include "kernels/simt/simt.h"
 
 /// What the convolution kernels share: the register tile and how a piece of a plane gets into shared memory.
@@ -33,6 +34,35 @@ constexpr int kSharedFloats = 10 * 1024;  // of a stage: 40 KiB, so that an sm_9
 constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
 constexpr int smaller(int a, int b) { return a < b ? a : b; }
 constexpr int larger(int a, int b) { return a > b ? a : b; }
+
+/// A convolution in the numbers that device code takes; channels and outputs are those of a group.
+struct ConvGeometry {
+  std::int64_t image_stride, channel_stride;
+  int groups, channels, height, width;
+  int kernel_height, kernel_width, padding_top, padding_left;
+  int stride_height, stride_width, dilation_height, dilation_width;  // a dilation of one tap is 1
+  int outputs, out_height, out_width;
+};
+inline int to_int(std::int64_t i) { return static_cast<int>(i); }
+inline ConvGeometry conv_geometry(const Conv2d& shape) {
+  return {.image_stride = shape.image_stride,
+          .channel_stride = shape.channel_stride,
+          .groups = to_int(shape.groups),
+          .channels = to_int(shape.group_inputs()),
+          .height = to_int(shape.in_height),
+          .width = to_int(shape.in_width),
+          .kernel_height = to_int(shape.kernel_height),
+          .kernel_width = to_int(shape.kernel_width),
+          .padding_top = to_int(shape.padding.top),
+          .padding_left = to_int(shape.padding.left),
+          .stride_height = to_int(shape.stride.height),
+          .stride_width = to_int(shape.stride.width),
+          .dilation_height = shape.kernel_height > 1 ? to_int(shape.dilation.height) : 1,
+          .dilation_width = shape.kernel_width > 1 ? to_int(shape.dilation.width) : 1,
+          .outputs = to_int(shape.group_outputs()),
+          .out_height = to_int(shape.out_height()),
+          .out_width = to_int(shape.out_width())};
+}
 
 /// Row pitch ≥ width of a plane in shared memory. A warp covers `span` ≤ width columns of one group of kSlide
 /// rows and goes on in the next; the pitch makes the next group begin, modulo the 32 banks, just behind the
