@@ -70,6 +70,15 @@ void for_channel_ranges(cpu::Queue& q, int64_t channels, const F& f) {
 /// Two numbers per channel of a part.
 struct PartSums {
   float a[kPartChannels] = {}, b[kPartChannels] = {};
+
+  /// Adds to the numbers of `columns`, the first of which is channel `at` of the part.
+  template <int W, bool kPartial>
+  void add(Columns<W, kPartial> columns, int64_t at, const Vec (&to_a)[W], const Vec (&to_b)[W]) {
+    for (int w = 0; w < W; ++w) {
+      columns.store(a + at, w, columns.load(a + at, w) + to_a[w]);
+      columns.store(b + at, w, columns.load(b + at, w) + to_b[w]);
+    }
+  }
 };
 
 /// Leaves mean - x[0] in moments.a and Σ(x - mean)² in moments.b.
@@ -145,12 +154,7 @@ inline void sum_slopes(const BatchNorm& s, Range channels, const Parameters& p, 
                  slopes[w] = slopes[w] + d;
                  dot[w] = fma(d, columns.load(from, w) - mean[w], dot[w]);
                }
-             float* const a = sums.a + (c - channels.first);
-             float* const b = sums.b + (c - channels.first);
-             for (int w = 0; w < W; ++w) {
-               columns.store(a, w, columns.load(a, w) + slopes[w]);
-               columns.store(b, w, columns.load(b, w) + dot[w]);
-             }
+             sums.add(columns, c - channels.first, slopes, dot);
            });
   for_columns(channels, [&]<int W, bool kPartial>(Columns<W, kPartial> columns, int64_t c) {
     for (int w = 0; w < W; ++w) {

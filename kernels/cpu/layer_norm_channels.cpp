@@ -69,12 +69,7 @@ void sum_slopes(const Reduce& s, Range positions, const float* x, const float* g
                  slopes[w] = slopes[w] + g;
                  dot[w] = fma(g, columns.load(from, w) - m[w], dot[w]);
                }
-             float* const a = sums.a + (i - positions.first);
-             float* const b = sums.b + (i - positions.first);
-             for (int w = 0; w < W; ++w) {
-               columns.store(a, w, columns.load(a, w) + slopes[w]);
-               columns.store(b, w, columns.load(b, w) + dot[w]);
-             }
+             sums.add(columns, i - positions.first, slopes, dot);
            });
 }
 
