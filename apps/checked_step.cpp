@@ -51,7 +51,7 @@ Tensor checked_step(const Config& config, Task& task, RunState& run, const nn::B
   check_data("x", batch.x);
   check_data("target", batch.target);
   AnomalyCheck check;
-  const Tensor shown = compute_gradients(config, task, run, batch, &check);
+  const Losses losses = compute_gradients(config, task, run, batch, &check);
   if (auto found = find_bad_buffer(task.model())) throw NonFiniteError(*std::move(found));
   std::vector<Before> parameters;
   for (const nn::NamedParameter& named : task.model().named_parameters()) {
@@ -60,12 +60,12 @@ Tensor checked_step(const Config& config, Task& task, RunState& run, const nn::B
       throw NonFiniteError({"backward", "", "gradient of " + named.name, gradient.shape(), *bad, {}});
     parameters.push_back({named.name, named.parameter->value.clone("anomaly"), gradient});
   }
-  apply_gradients(run);
+  apply_gradients(run, losses.total);
   if (auto found = find_bad_state(task, run.optimizer)) {
     add_operands(*found, parameters);
     throw NonFiniteError(*std::move(found));
   }
-  return shown;
+  return losses.shown;
 }
 
 Tensor recorded_step(const Config& config, Task& task, RunState& run) {

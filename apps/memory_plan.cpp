@@ -42,18 +42,19 @@ struct Trial {
 };
 
 Trial try_step(const Config& config, Trainable& trainable, nn::Optimizer& optimizer, const Probe& probe,
-               std::int64_t samples, const Device& device) {
+               std::int64_t samples, const Device& device, int batches) {
   Arena& arena = device.arena();
   const auto live = [&] { return static_cast<std::int64_t>(arena.stats().live_bytes); };
   Trial trial{samples, 0, 0, {}};
   PeakWatch watch(arena);
   const std::int64_t before = live();
-  const nn::Batch batch = probe.batch(samples, device);
+  std::vector<nn::Batch> held;
+  for (int i = 0; i < batches; ++i) held.push_back(probe.batch(samples, device));
   trial.data = live() - before;
   watch.mark();
   {
     Tape tape({static_cast<std::uint64_t>(config.integer("train.seed")), 0}, &watch);
-    const StepLoss loss = trainable.loss(tape, batch);
+    const StepLoss loss = trainable.loss(tape, held[0]);
     for (const ExplainedOp& op : explain(tape))
       for (const KeptTensor& tensor : op.kept) trial.kept += tensor.adds;
     tape.backward(loss.total);
@@ -128,7 +129,7 @@ Probe standard_probe(const Config& config) {
           }};
 }
 
-MemoryPlan plan_memory(const Config& config, const Probe& probe, const Device& device) {
+MemoryPlan plan_memory(const Config& config, const Probe& probe, const Device& device, int batches) {
   const Device own = device.kind() == DeviceKind::cuda ? Device::parse(device.name()) : Device::cpu();
   MemoryPlan plan;
   plan.batch = config.integer("train.batch");
@@ -143,8 +144,8 @@ MemoryPlan plan_memory(const Config& config, const Probe& probe, const Device& d
     if (name.starts_with("moment")) plan.moments += tensor.bytes();
 
   const std::int64_t few = small_batch(plan.batch);
-  const Trial one = try_step(config, trainable, optimizer, probe, few, own);
-  const Trial two = try_step(config, trainable, optimizer, probe, 2 * few, own);
+  const Trial one = try_step(config, trainable, optimizer, probe, few, own, batches);
+  const Trial two = try_step(config, trainable, optimizer, probe, 2 * few, own, batches);
   plan.data = Straight(one, two, one.data, two.data).at(plan.batch);
   plan.kept = Straight(one, two, one.kept, two.kept).at(plan.batch);
   double largest = HUGE_VAL;

@@ -18,7 +18,7 @@ struct MemoryPlan {
   std::int64_t weights = 0;    ///< parameters and buffers
   std::int64_t gradients = 0;  ///< as large as the parameters that are trained
   std::int64_t moments = 0;    ///< of the optimizer
-  std::int64_t data = 0;       ///< the batch on the device; as much again, three times, waits in host memory
+  std::int64_t data = 0;       ///< batches on the device; as much as one, three times, waits in host memory
   std::int64_t kept = 0;       ///< what the tape keeps for backward
   std::int64_t working =
       0;                  ///< what is left of the peak: gradients of activations, working memory of kernels
@@ -49,7 +49,9 @@ Probe standard_probe(const Config& config);
 /// straight line over the batch; the plan is the largest of these at the batch asked for. Small batches are a power of
 /// two below the one asked for, so that the arena rounds both alike. The emulation would take minutes: its plan is
 /// made on the cpu.
-MemoryPlan plan_memory(const Config& config, const Probe& probe, const Device& device);
+///
+/// batches  that are on the device at a time: a step that is a graph reads from one of its own
+MemoryPlan plan_memory(const Config& config, const Probe& probe, const Device& device, int batches = 1);
 
 /// What a step may use: train.memory_mib if it is set, else what is free on the device.
 std::optional<std::int64_t> memory_limit(const Config& config, const Device& device);

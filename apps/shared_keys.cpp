@@ -21,6 +21,12 @@ std::vector<Key> shared_keys() {
        "a score counts as better for train.patience if it is higher by more than this", 0, 1e9},
       {"train.memory_mib", std::int64_t{0},
        "memory that a training step may take, MiB; 0: what is free on the device", 0, 1e9},
+      {.name = "train.graph",
+       .default_value = "auto",
+       .doc = "whether a step is recorded once as a graph and then replayed, with the same bits; auto: on a "
+              "GPU, but "
+              "with --profile or --anomaly",
+       .choices = {"auto", "on", "off"}},
       {.name = "optim.name",
        .default_value = "adam",
        .doc = "update rule; nesterov is sgd with Nesterov's momentum",
@@ -55,7 +61,7 @@ std::vector<Key> shared_keys() {
 bool may_change_on_resume(std::string_view key) {
   for (const char* free :
        {"train.steps", "train.epochs", "train.checkpoint_every", "train.log_every", "train.patience",
-        "train.min_delta", "train.memory_mib", "data.path", "eval.baseline"})
+        "train.min_delta", "train.memory_mib", "train.graph", "data.path", "eval.baseline"})
     if (key == free) return true;
   return false;
 }

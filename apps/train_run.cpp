@@ -53,13 +53,14 @@ class Trainer {
     bool stopping = stop.requested();
     try {
       while (state_.step < total_steps_ && !state_.stalled() && !stopping) {
-        const Tensor loss_value = request_.anomaly ? recorded_step(config_, *task_, state_)
-                                                   : train_step(config_, *task_, state_, trace_.get());
+        const Tensor loss_value = step();
         const bool last = state_.step == total_steps_;
+        const bool looks = due(log_every) || last;
+        if (looks) check_stopped();
         // The loss stays on the device between these steps: reading it would make a GPU wait.
-        if (task_->device().host_memory() || due(log_every) || last) loss = finite(loss_value.item());
+        if (looks || (!graph_ && task_->device().host_memory())) loss = finite(loss_value.item());
         progress.step(state_.step, loss);
-        if (due(log_every) || last) log(loss);
+        if (looks) log(loss);
         if (due(eval_every) || last) evaluate(progress);
         stopping = stop.requested();  // asked once a step: whoever leaves the loop has saved
         if (last || is_best_ || state_.stalled() || stopping || due(checkpoint_every)) save();
@@ -82,14 +83,32 @@ class Trainer {
   }
 
  private:
+  Tensor step() {
+    if (request_.anomaly) return recorded_step(config_, *task_, state_);
+    return graph_ ? graph_->step(trace_.get()) : train_step(config_, *task_, state_, trace_.get());
+  }
+
+  /// Whether steps are graphs: where they gain, unless someone looks at their parts.
+  bool wants_graph() const {
+    const std::string& wish = config_.text("train.graph");
+    const Device& device = task_->device();
+    if (wish == "on" && !Graph::supported(device))
+      throw UsageError(
+          fmt::format("train.graph = on: the {} has no graphs; leave it at auto, or train with --device cuda",
+                      device.name()));
+    const bool fits = !request_.anomaly && (wish == "on" || !request_.profile);
+    return fits && (wish == "on" || (wish == "auto" && device.kind() == DeviceKind::cuda));
+  }
+
   /// Finds where to go on, and saves before anything is computed: hours must not be lost to a disk that is full
   /// or forbidden.
   void begin() {
+    if (wants_graph()) graph_.emplace(config_, *task_, state_);
     plan_ = plan_memory(
         config_,
         {[this](const Device& device) { return task_->twin(device); },
          [this](std::int64_t batch, const Device& device) { return task_->blank(batch, device); }},
-        task_->device());
+        task_->device(), graph_ ? 2 : 1);
     check_fits(plan_);
     if (request_.profile) trace_ = std::make_unique<Trace>();
     const std::optional<Checkpoint> from = resume();
@@ -143,6 +162,12 @@ class Trainer {
     return fmt::format("{} is {}", name, std::isnan(value) ? "nan" : "infinite");
   }
 
+  /// The device has looked at the loss and the gradients of every step, and changes no weight once they were bad.
+  void check_stopped() const {
+    if (const std::int64_t step = state_.optimizer.stopped_at(); step > 0)
+      throw BadNumbers(fmt::format("the loss or a gradient of step {} is not finite", step));
+  }
+
   double finite(double loss) const {
     if (std::isfinite(loss)) return loss;
     throw BadNumbers(is_bad("the loss", loss));
@@ -179,6 +204,7 @@ class Trainer {
   /// A step from a finite loss can still leave weights that are not, and the next checkpoints would push out
   /// the good ones.
   void check_state() {
+    check_stopped();
     if (const auto bad = find_bad_state(*task_, state_.optimizer))
       throw BadNumbers(is_bad(bad->tensor, bad->first.value));
   }
@@ -207,6 +233,7 @@ class Trainer {
         {"seed", config_.integer("train.seed")},
         {"device", task_->device().description()},
         {"arithmetic", arithmetic_of(task_->device())},
+        {"graph_launches", graph_ ? graph_->launches() : 0},
         {"build_id", build_id()},
         {"data", task_->data_path()},
         {"data_checksum", task_->data_checksum()},
@@ -238,6 +265,7 @@ class Trainer {
   Clock::time_point started_ = Clock::now();
   std::unique_ptr<Task> task_;
   RunState state_;
+  std::optional<StepGraph> graph_;
   MemoryPlan plan_;
   std::unique_ptr<Trace> trace_;  // null without --profile
   std::int64_t total_steps_ = 0;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
+#include <stdexcept>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define FOVEA_CACHE_BLOCKS 0
@@ -30,7 +31,10 @@ constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
 Arena::Arena(MemorySource source) : source_(std::move(source)) {}
 
-Arena::~Arena() { trim_locked(); }
+Arena::~Arena() {
+  for (int pool = 1; pool <= pools_; ++pool) drop_pool(pool);
+  trim_locked();
+}
 
 void* Arena::allocate(std::size_t bytes, const char* owner) {
   const std::lock_guard lock(mutex_);
@@ -44,7 +48,7 @@ void* Arena::allocate(std::size_t bytes, const char* owner) {
 
   // What can throw comes before the first change that counts.
   OwnerBytes& account = owners_[owner];
-  Block*& free = free_[size];
+  Block*& free = free_[{pool_, size}];
   if (free == nullptr) free = make_block(size);
   if (free == nullptr) refuse(bytes, owner);
   Block& block = *free;
@@ -69,7 +73,8 @@ Arena::Block* Arena::make_block(std::size_t size) {
   }
   if (memory == nullptr) return nullptr;
   try {
-    return &blocks_.emplace(memory, Block{memory, size, nullptr, nullptr}).first->second;
+    if (pool_ != 0) free_[{0, size}];  // where it goes when the pool is dropped
+    return &blocks_.emplace(memory, Block{memory, size, nullptr, nullptr, pool_}).first->second;
   } catch (...) {
     source_.release(memory, size);
     throw;
@@ -83,15 +88,44 @@ void Arena::release(void* memory) noexcept {
   Block& block = found->second;
   live_ -= block.bytes;
   owners_.find(block.owner)->second.live -= block.bytes;
-#if FOVEA_CACHE_BLOCKS
-  Block*& free = free_.find(block.bytes)->second;
-  block.next_free = free;
-  free = &block;
-  cached_ += block.bytes;
-#else
+  if (FOVEA_CACHE_BLOCKS || block.pool != 0) {
+    Block*& free = free_.find({block.pool, block.bytes})->second;
+    block.next_free = free;
+    free = &block;
+    cached_ += block.bytes;
+    return;
+  }
   const std::size_t bytes = block.bytes;
   blocks_.erase(found);
   source_.release(memory, bytes);
+}
+
+int Arena::open_pool() {
+  const std::lock_guard lock(mutex_);
+  if (pool_ != 0) throw std::logic_error("a pool is open already: captures do not nest");
+  return pool_ = ++pools_;
+}
+
+void Arena::close_pool() noexcept {
+  const std::lock_guard lock(mutex_);
+  pool_ = 0;
+}
+
+void Arena::drop_pool(int pool) noexcept {
+  const std::lock_guard lock(mutex_);
+  for (auto& [memory, block] : blocks_)
+    if (block.pool == pool) block.pool = 0;
+  for (auto list = free_.lower_bound({pool, 0}); list != free_.end() && list->first.first == pool;) {
+    while (list->second != nullptr) {
+      Block* const block = std::exchange(list->second, list->second->next_free);
+      Block*& free = free_.find({0, block->bytes})->second;
+      block->next_free = free;
+      free = block;
+    }
+    list = free_.erase(list);
+  }
+#if !FOVEA_CACHE_BLOCKS
+  trim_locked();
 #endif
 }
 
@@ -129,15 +163,17 @@ void Arena::refuse_nth(std::int64_t n) {
   refuse_in_ = n;
 }
 
-void Arena::trim_locked() {
-  for (auto& [size, free] : free_)
+void Arena::trim_locked() noexcept {
+  for (auto& [list, free] : free_) {
+    if (list.first != 0) break;  // a graph writes to these
     while (free != nullptr) {
       void* const memory = free->memory;
       free = free->next_free;
       blocks_.erase(memory);
-      source_.release(memory, size);
+      source_.release(memory, list.second);
+      cached_ -= list.second;
     }
-  cached_ = 0;
+  }
 }
 
 void Arena::refuse(std::size_t bytes, const char* owner) const {

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace fovea {
@@ -44,8 +45,8 @@ struct MemorySource {
 /// again at once, because the kernels that follow on that stream run after those that used it before.
 ///
 /// Freed blocks are kept in lists by size class (powers of two in quarter steps) and returned to the source
-/// when the source runs dry, on trim(), and at the end. Under AddressSanitizer nothing is cached, so that
-/// each block keeps red zones of its own. Thread-safe.
+/// when the source runs dry, on trim(), and at the end. Under AddressSanitizer nothing is cached outside of
+/// pools, so that each block keeps red zones of its own. Thread-safe.
 ///
 /// The list of a block's class and its entry in the books are made when the block is: release() needs no
 /// memory of the host and so cannot fail, in destructors least of all.
@@ -78,8 +79,16 @@ class Arena {
   /// Refuses the n-th allocation from now on (1: the next), once, as if the source had run dry; 0: none. For
   /// tests of what an out-of-memory leaves behind.
   void refuse_nth(std::int64_t n);
-  /// Gives all cached blocks back to the source.
+  /// Gives all cached blocks back to the source, but for those of pools.
   void trim();
+
+  /// From now on blocks come from a new pool, until close_pool(), and return to it. A captured graph writes to
+  /// the addresses of its working memory at each replay: as long as it lives, nobody else may have them.
+  /// returns the pool's number. throws std::logic_error if one is open
+  int open_pool();
+  void close_pool() noexcept;
+  /// The blocks of this pool, which is closed, become like all others.
+  void drop_pool(int pool) noexcept;
 
  private:
   struct Block {
@@ -87,22 +96,25 @@ class Arena {
     std::size_t bytes;
     const char* owner;  // of the last who had it
     Block* next_free;   // while it is cached
+    int pool;           // 0: none
   };
+  using List = std::pair<int, std::size_t>;  // of a pool, and of a size class
   struct OwnerBytes {
     std::size_t live = 0, peak = 0;
   };
   [[noreturn]] void refuse(std::size_t bytes, const char* owner) const;
   Stats stats_locked() const;
-  void trim_locked();
+  void trim_locked() noexcept;
   Block* make_block(std::size_t size);
 
   MemorySource source_;
   mutable std::mutex mutex_;
   std::unordered_map<void*, Block> blocks_;  // live and cached
-  std::map<std::size_t, Block*> free_;       // the first of each size class; it leads to the next
+  std::map<List, Block*> free_;              // the first of each list; it leads to the next
   std::map<std::string_view, OwnerBytes> owners_;
   std::size_t live_ = 0, peak_ = 0, cached_ = 0, limit_ = SIZE_MAX;
   std::int64_t allocations_ = 0, source_calls_ = 0, refuse_in_ = 0;
+  int pool_ = 0, pools_ = 0;  // the open one; made so far
 };
 
 /// Working memory of one kernel call, given back when the launcher returns (see Arena on why that is safe).

@@ -34,6 +34,7 @@ struct Device::State {
   int index = 0;
   std::shared_ptr<void> owner;  // keeps the object behind `queue` alive
   Queue queue;
+  int refusals = 0;  // HostAccessRefused that live
 };
 
 const char* isa_name(Isa isa) {
@@ -156,13 +157,29 @@ Arena& Device::arena() const {
   return on(queue(), [](auto& q) -> Arena& { return q.arena(); });
 }
 
+Device::HostAccessRefused::HostAccessRefused(const Device& device) : state_(device.state_) {
+  ++static_cast<State*>(state_.get())->refusals;
+}
+Device::HostAccessRefused::~HostAccessRefused() { --static_cast<State*>(state_.get())->refusals; }
+
+void Device::check_host_access(const char* what) const {
+  if (state_->refusals == 0) return;
+  reject<DeviceError>(
+      name(),
+      "the host {} here, where it must not touch device memory; keep the value on the device, or "
+      "move this out of the captured work",
+      what);
+}
+
 void Device::synchronize() const {
+  check_host_access("waits");
 #if FOVEA_HAS_CUDA
   if (kind() == DeviceKind::cuda) get<cuda::Stream>(queue()).synchronize();
 #endif
 }
 
 void Device::copy_from_host(void* device, const void* host, std::size_t bytes) const {
+  check_host_access("writes");
 #if FOVEA_HAS_CUDA
   if (kind() == DeviceKind::cuda) return get<cuda::Stream>(queue()).copy_from_host(device, host, bytes);
 #endif
@@ -170,6 +187,7 @@ void Device::copy_from_host(void* device, const void* host, std::size_t bytes) c
 }
 
 void Device::copy_to_host(void* host, const void* device, std::size_t bytes) const {
+  check_host_access("reads");
 #if FOVEA_HAS_CUDA
   if (kind() == DeviceKind::cuda) return get<cuda::Stream>(queue()).copy_to_host(host, device, bytes);
 #endif

@@ -56,10 +56,24 @@ class Device {
   void copy_from_host(void* device, const void* host, std::size_t bytes) const;
   void copy_to_host(void* host, const void* device, std::size_t bytes) const;
 
+  /// While one lives, this device's memory is not copied to or from the host and nobody waits for the device: the
+  /// functions above throw DeviceError. For work that must not, such as a step that is captured (tensor/graph.h).
+  class HostAccessRefused {
+   public:
+    explicit HostAccessRefused(const Device& device);
+    ~HostAccessRefused();
+    HostAccessRefused(const HostAccessRefused&) = delete;
+    HostAccessRefused& operator=(const HostAccessRefused&) = delete;
+
+   private:
+    std::shared_ptr<void> state_;
+  };
+
   bool operator==(const Device& other) const { return state_ == other.state_; }
 
  private:
   struct State;
+  void check_host_access(const char* what) const;
   explicit Device(std::shared_ptr<State> state) : state_(std::move(state)) {}
   std::shared_ptr<State> state_;
 };

@@ -10,7 +10,10 @@ namespace fovea::kernels {
 
 using std::int64_t;
 
-void gradient_norm(cpu::Queue& q, std::span<const GradientSlot> slots, float* norm) {
+namespace {
+
+/// Σg² in double, in which the square of any finite float is finite.
+double sum_of_squares(cpu::Queue& q, std::span<const GradientSlot> slots) {
   const int64_t parts = cpu::parts_of(cpu::elements_of(slots), cpu::kRowPart);
   Scratch<double> scratch(q, parts, "gradient_norm");
   double* const sums = scratch.data();
@@ -22,7 +25,19 @@ void gradient_norm(cpu::Queue& q, std::span<const GradientSlot> slots, float* no
   });
   double sum = 0.0;
   for (int64_t part = 0; part < parts; ++part) sum += sums[part];
-  *norm = static_cast<float>(__builtin_sqrt(sum));
+  return sum;
+}
+
+}  // namespace
+
+void gradient_norm(cpu::Queue& q, std::span<const GradientSlot> slots, float* norm) {
+  *norm = static_cast<float>(__builtin_sqrt(sum_of_squares(q, slots)));
+}
+
+void stop_if_not_finite(cpu::Queue& q, std::span<const GradientSlot> slots, const float* loss,
+                        OptimizerClock* clock) {
+  const double all = sum_of_squares(q, slots) + (loss == nullptr ? 0.0 : static_cast<double>(*loss));
+  if (!(__builtin_fabs(all) <= __DBL_MAX__) && clock->stopped == 0) clock->stopped = clock->steps + 1;
 }
 
 void clip_by_norm(cpu::Queue& q, std::span<const GradientSlot> slots, float max_norm, const float* norm) {

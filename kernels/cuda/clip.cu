@@ -77,13 +77,28 @@ __global__ void __launch_bounds__(kThreads) square_sums(Table table, double* __r
   if (threadIdx.x == 0) parts[blockIdx.x] = sum;
 }
 
+/// Σ parts, for the first thread.
+__device__ double total(int64_t count, const double* parts, double* scratch) {
+  double sum = 0.0;
+  for (const int64_t i : gpu::block_stride(count)) sum += parts[i];
+  return gpu::block_reduce<kThreads>(sum, gpu::Add{}, scratch);
+}
+
 __global__ void __launch_bounds__(kThreads)
     root_of_sum(int64_t count, const double* __restrict__ parts, float* __restrict__ norm) {
   FOVEA_SHARED(double, scratch, [kThreads / 32]);
-  double sum = 0.0;
-  for (const int64_t i : gpu::block_stride(count)) sum += parts[i];
-  sum = gpu::block_reduce<kThreads>(sum, gpu::Add{}, scratch);
+  const double sum = total(count, parts, scratch);
   if (threadIdx.x == 0) *norm = static_cast<float>(sqrt(sum));
+}
+
+__global__ void __launch_bounds__(kThreads)
+    stop_clock(int64_t count, const double* __restrict__ parts, const float* __restrict__ loss,
+               OptimizerClock* __restrict__ clock) {
+  FOVEA_SHARED(double, scratch, [kThreads / 32]);
+  const double sum = total(count, parts, scratch);
+  if (threadIdx.x != 0) return;
+  const double all = sum + (loss == nullptr ? 0.0 : static_cast<double>(*loss));
+  if (!(fabs(all) <= DBL_MAX) && clock->stopped == 0) clock->stopped = clock->steps + 1;
 }
 
 __global__ void __launch_bounds__(kThreads)
@@ -97,9 +112,9 @@ __global__ void __launch_bounds__(kThreads) limit_values(Table table, float limi
   for_packs(table, Limit{limit});
 }
 
-}  // namespace
-
-void gradient_norm(gpu::Queue& q, std::span<const GradientSlot> slots, float* norm) {
+/// Calls finish(count, parts) when the launches that write Σg² of each block into parts have been made.
+template <class F>
+void with_square_sums(gpu::Queue& q, std::span<const GradientSlot> slots, const F& finish) {
   int64_t parts = 0;
   for (const GradientSlot& slot : slots) parts += (slot.count + kBlock - 1) / kBlock;
   Scratch<double> sums(q, parts, "gradient_norm");
@@ -108,7 +123,22 @@ void gradient_norm(gpu::Queue& q, std::span<const GradientSlot> slots, float* no
     launch(q, "gradient_norm", square_sums, blocks, kThreads, 0, table, next);
     next += blocks;
   });
-  launch(q, "gradient_norm_total", root_of_sum, 1, kThreads, 0, parts, sums.data(), norm);
+  finish(parts, sums.data());
+}
+
+}  // namespace
+
+void gradient_norm(gpu::Queue& q, std::span<const GradientSlot> slots, float* norm) {
+  with_square_sums(q, slots, [&](int64_t count, const double* parts) {
+    launch(q, "gradient_norm_total", root_of_sum, 1, kThreads, 0, count, parts, norm);
+  });
+}
+
+void stop_if_not_finite(gpu::Queue& q, std::span<const GradientSlot> slots, const float* loss,
+                        OptimizerClock* clock) {
+  with_square_sums(q, slots, [&](int64_t count, const double* parts) {
+    launch(q, "stop_clock", stop_clock, 1, kThreads, 0, count, parts, loss, clock);
+  });
 }
 
 void clip_by_norm(gpu::Queue& q, std::span<const GradientSlot> slots, float max_norm, const float* norm) {

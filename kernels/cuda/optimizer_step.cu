@@ -31,15 +31,14 @@ struct Adam {
   __device__ bool has1() const { return true; }
   __device__ bool has2() const { return true; }
   __device__ bool has3() const { return false; }
-  __device__ void step(const OptimizerClock& clock, float weight_decay, Element& e) const {
+  __device__ void step(const OptimizerClock& clock, float lr, float weight_decay, Element& e) const {
     if (options.decoupled)
-      e.value = fmaf(-clock.lr * weight_decay, e.value, e.value);
+      e.value = fmaf(-lr * weight_decay, e.value, e.value);
     else
       e.grad = fmaf(weight_decay, e.value, e.grad);
     e.moment1 = fmaf(1.0f - options.beta1, e.grad, options.beta1 * e.moment1);
     e.moment2 = fmaf(1.0f - options.beta2, e.grad * e.grad, options.beta2 * e.moment2);
-    e.value -=
-        clock.lr * clock.correction1 * (e.moment1 / (sqrtf(e.moment2 * clock.correction2) + options.eps));
+    e.value -= lr * clock.correction1 * (e.moment1 / (sqrtf(e.moment2 * clock.correction2) + options.eps));
   }
 };
 
@@ -48,13 +47,13 @@ struct Sgd {
   __device__ bool has1() const { return options.momentum != 0.0f; }
   __device__ bool has2() const { return false; }
   __device__ bool has3() const { return false; }
-  __device__ void step(const OptimizerClock& clock, float weight_decay, Element& e) const {
+  __device__ void step(const OptimizerClock&, float lr, float weight_decay, Element& e) const {
     float step = fmaf(weight_decay, e.value, e.grad);
     if (has1()) {
       e.moment1 = fmaf(options.momentum, e.moment1, step);
       step = options.nesterov ? fmaf(options.momentum, e.moment1, step) : e.moment1;
     }
-    e.value -= clock.lr * step;
+    e.value -= lr * step;
   }
 };
 
@@ -63,7 +62,7 @@ struct Rmsprop {
   __device__ bool has1() const { return options.momentum != 0.0f; }
   __device__ bool has2() const { return true; }
   __device__ bool has3() const { return options.centered; }
-  __device__ void step(const OptimizerClock& clock, float weight_decay, Element& e) const {
+  __device__ void step(const OptimizerClock&, float lr, float weight_decay, Element& e) const {
     const float grad = fmaf(weight_decay, e.value, e.grad), rest = 1.0f - options.alpha;
     e.moment2 = fmaf(rest, grad * grad, options.alpha * e.moment2);
     float v = e.moment2;
@@ -74,7 +73,7 @@ struct Rmsprop {
     }
     float step = grad / (sqrtf(v) + options.eps);
     if (has1()) step = e.moment1 = fmaf(options.momentum, e.moment1, step);
-    e.value -= clock.lr * step;
+    e.value -= lr * step;
   }
 };
 
@@ -88,7 +87,7 @@ __device__ void update(const Method& method, const OptimizerSlot& slot, const Op
   if (method.has3()) third = gpu::load_pack<N>(slot.moment3, i);
   for (int k = 0; k < N; ++k) {
     Element e{value[k], grad[k], first[k], second[k], third[k]};
-    method.step(clock, slot.weight_decay, e);
+    method.step(clock, clock.lr * slot.lr_scale, slot.weight_decay, e);
     value[k] = e.value;
     first[k] = e.moment1;
     second[k] = e.moment2;
@@ -107,6 +106,7 @@ __global__ void __launch_bounds__(kThreads)
   const int block = static_cast<int>(blockIdx.x), k = table.slot_of(block);
   const OptimizerSlot& slot = table.slots[k];
   const OptimizerClock clock = *clock_at;
+  if (clock.stopped != 0) return;
   const int64_t first = (block - table.first_block[k]) * kBlock + threadIdx.x * kPack;
   if (first + kPack <= slot.count && gpu::aligned_to_pack(slot.value) && gpu::aligned_to_pack(slot.grad) &&
       gpu::aligned_to_pack(slot.moment1) && gpu::aligned_to_pack(slot.moment2) &&
@@ -125,7 +125,22 @@ void step(gpu::Queue& q, const char* name, std::span<const OptimizerSlot> slots,
   });
 }
 
+__device__ float correction(float beta, std::uint32_t t) {
+  return static_cast<float>(1.0 / (1.0 - pow(static_cast<double>(beta), static_cast<double>(t))));
+}
+
+__global__ void advance(float beta1, float beta2, OptimizerClock* clock) {
+  if (clock->stopped != 0) return;
+  ++clock->steps;
+  clock->correction1 = correction(beta1, clock->steps);
+  clock->correction2 = correction(beta2, clock->steps);
+}
+
 }  // namespace
+
+void advance_clock(gpu::Queue& q, float beta1, float beta2, OptimizerClock* clock) {
+  launch(q, "advance_clock", advance, 1, 1, 0, beta1, beta2, clock);
+}
 
 void adam_step(gpu::Queue& q, std::span<const OptimizerSlot> slots, const AdamOptions& options,
                const OptimizerClock* clock) {

@@ -113,6 +113,36 @@ void Stream::make_current() const { CHECK_CUDA(cudaSetDevice(device_)); }
 
 void Stream::synchronize() const { CHECK_CUDA(cudaStreamSynchronize(raw_)); }
 
+void Stream::begin_capture() {
+  make_current();
+  // Relaxed: our arena may call cudaMalloc on the way, and other threads may go on with work of theirs.
+  CHECK_CUDA(cudaStreamBeginCapture(raw_, cudaStreamCaptureModeRelaxed));
+}
+
+Captured Stream::end_capture() {
+  cudaGraph_t graph = nullptr;
+  CHECK_CUDA(cudaStreamEndCapture(raw_, &graph));
+  const std::unique_ptr<CUgraph_st, decltype(&cudaGraphDestroy)> owner(graph, &cudaGraphDestroy);
+  std::size_t nodes = 0;
+  CHECK_CUDA(cudaGraphGetNodes(graph, nullptr, &nodes));
+  cudaGraphExec_t program = nullptr;
+  CHECK_CUDA(cudaGraphInstantiate(&program, graph, 0));
+  std::shared_ptr<CUgraphExec_st> work(program, &cudaGraphExecDestroy);
+  CHECK_CUDA(cudaGraphUpload(program, raw_));  // else the first replay pays for it
+  return {std::move(work), static_cast<std::int64_t>(nodes)};
+}
+
+void Stream::abandon_capture() noexcept {
+  cudaGraph_t graph = nullptr;
+  if (cudaStreamEndCapture(raw_, &graph) == cudaSuccess && graph != nullptr) (void)cudaGraphDestroy(graph);
+  (void)cudaGetLastError();
+}
+
+void Stream::replay(const Captured& captured) {
+  auto* const program = static_cast<CUgraphExec_st*>(const_cast<void*>(captured.work.get()));
+  CHECK_CUDA(cudaGraphLaunch(program, raw_));
+}
+
 bool Stream::capturing() const {
   cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
   CHECK_CUDA(cudaStreamIsCapturing(raw_, &status));

@@ -6,6 +6,8 @@
 #include <memory>
 #include <string>
 
+#include "kernels/captured.h"
+
 // The runtime's own declaration; host code can use streams without the CUDA headers.
 struct CUstream_st;
 
@@ -46,8 +48,16 @@ class Stream {
   void make_current() const;
   /// Waits for all work issued so far. Errors of earlier kernels appear here.
   void synchronize() const;
-  /// True while the work issued here is recorded into a graph instead of run; nothing may wait then.
+  /// From now on the work issued here becomes a CUDA graph instead of being run, until end_capture(); nothing may
+  /// wait then. throws CudaError
+  void begin_capture();
+  /// throws CudaError, with the capture over and its work lost
+  Captured end_capture();
+  /// Forgets what was captured, after a failure.
+  void abandon_capture() noexcept;
   bool capturing() const;
+  /// Runs the graph after the work issued so far; does not wait.
+  void replay(const Captured& captured);
 
   /// Copies after the work issued so far. `from` may be reused on return unless it is pinned.
   void copy_from_host(void* device_to, const void* host_from, std::size_t bytes);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 
+#include "kernels/ops/optimizer_step.h"
 #include "kernels/queues.h"
 
 namespace fovea {
@@ -25,5 +26,9 @@ FOVEA_KERNEL(gradient_norm, std::span<const GradientSlot> slots, float* norm);
 FOVEA_KERNEL(clip_by_norm, std::span<const GradientSlot> slots, float max_norm, const float* norm);
 /// g ← min(max(g, −limit), limit); NaN stays.
 FOVEA_KERNEL(clip_by_value, std::span<const GradientSlot> slots, float limit);
+/// Stops the clock at the step that follows if *loss or an element of a gradient is not finite, unless it has
+/// stopped before. loss may be null.
+FOVEA_KERNEL(stop_if_not_finite, std::span<const GradientSlot> slots, const float* loss,
+             OptimizerClock* clock);
 
 }  // namespace fovea::kernels

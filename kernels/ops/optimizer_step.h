@@ -18,6 +18,7 @@ struct OptimizerSlot {
   float* moment3 = nullptr;  ///< centered RMSprop: mean of gradients
   std::int64_t count = 0;
   float weight_decay = 0.0f;  ///< coupled: grad + weight_decay·value takes the place of grad
+  float lr_scale = 1.0f;      ///< the clock's learning rate is multiplied by this
 };
 
 struct AdamOptions {
@@ -41,15 +42,21 @@ struct RmspropOptions {
 
 /// What changes from step to step, in device memory, so that a captured step reads fresh values.
 struct OptimizerClock {
-  float lr;
-  float correction1;  ///< 1/(1 - beta1^t), t = 1 for the first step
-  float correction2;  ///< 1/(1 - beta2^t)
+  float lr = 0.0f;
+  float correction1 = 1.0f;   ///< 1/(1 - beta1^t), t = 1 for the first step
+  float correction2 = 1.0f;   ///< 1/(1 - beta2^t)
+  std::uint32_t steps = 0;    ///< t: steps taken; before the update of a step, those before it
+  std::uint32_t stopped = 0;  ///< 0, or the step (from 1) at which numbers were not finite: no update since
 };
 
 }  // namespace fovea
 
-/// One pass over all parameters, updated in place.
+/// One pass over all parameters, updated in place; nothing happens while the clock is stopped.
 namespace fovea::kernels {
+
+/// Counts the step that is about to update and computes its corrections, in double, rounded once. Methods without
+/// them have beta1 = beta2 = 0.
+FOVEA_KERNEL(advance_clock, float beta1, float beta2, OptimizerClock* clock);
 
 /// m ← β1·m + (1 - β1)·g; v ← β2·v + (1 - β2)·g²; value ← value - lr·m̂/(√v̂ + eps)  (Kingma and Ba 2015)
 FOVEA_KERNEL(adam_step, std::span<const OptimizerSlot> slots, const AdamOptions& options,

@@ -34,4 +34,30 @@ void Grid::run(const Launch& launch, void (*thread)(const void*), const void* co
   scheduler_->run(launch, thread, context);
 }
 
+void Grid::begin_capture() {
+  if (capturing_) throw std::logic_error("a capture has begun already: captures do not nest");
+  capturing_ = true;
+}
+
+Captured Grid::end_capture() {
+  auto all = std::make_shared<std::vector<Kept>>(std::move(kept_));
+  abandon_capture();
+  const auto launches = static_cast<std::int64_t>(all->size());
+  return {std::move(all), launches};
+}
+
+void Grid::abandon_capture() noexcept {
+  capturing_ = false;
+  kept_.clear();
+}
+
+void Grid::keep(const Launch& launch, void (*thread)(const void*), std::shared_ptr<const void> context) {
+  kept_.push_back({launch, thread, std::move(context)});
+}
+
+void Grid::replay(const Captured& captured) {
+  for (const Kept& kept : *static_cast<const std::vector<Kept>*>(captured.work.get()))
+    run(kept.launch, kept.thread, kept.context.get());
+}
+
 }  // namespace fovea::simt

@@ -6,6 +6,9 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <vector>
+
+#include "kernels/captured.h"
 
 namespace fovea {
 class Arena;
@@ -78,8 +81,28 @@ class Grid {
   /// throws KernelFault; or what the kernel threw, with the grid ready for the next launch
   void run(const Launch& launch, void (*thread)(const void* context), const void* context);
 
+  /// As a CUDA stream that is captured: from now on launches are kept, not run, until end_capture(). Whoever reads a
+  /// result in between finds what was there before.
+  /// throws std::logic_error if this has begun already
+  void begin_capture();
+  Captured end_capture();
+  /// Forgets what was kept, after a failure.
+  void abandon_capture() noexcept;
+  bool capturing() const { return capturing_; }
+  /// Called by launch() in simt.h, with a copy of the arguments.
+  void keep(const Launch& launch, void (*thread)(const void* context), std::shared_ptr<const void> context);
+  /// Runs the launches in their order. throws as run()
+  void replay(const Captured& captured);
+
  private:
+  struct Kept {
+    Launch launch;
+    void (*thread)(const void*);
+    std::shared_ptr<const void> context;
+  };
   std::unique_ptr<Scheduler> scheduler_;
+  bool capturing_ = false;
+  std::vector<Kept> kept_;
 };
 
 }  // namespace fovea::simt

@@ -34,6 +34,7 @@ using Queue = cuda::Stream;
 #else
 
 #include <cstddef>
+#include <memory>
 #include <type_traits>
 
 #include "kernels/simt/grid.h"
@@ -67,14 +68,18 @@ template <class... P>
 void launch(Grid& queue, const char* name, void (*kernel)(P...), dim3 grid, dim3 block,
             std::size_t shared_bytes, std::type_identity_t<P>... args) {
   // Reads of arguments are no loads: a GPU has them in constant memory.
-  const auto thread = [&]() FOVEA_NOT_NOTED { kernel(args...); };
+  const auto thread = [=]() FOVEA_NOT_NOTED { kernel(args...); };
   using Thread = decltype(thread);
-  queue.run(
-      {.name = name,
-       .grid = {grid.x, grid.y, grid.z},
-       .block = {block.x, block.y, block.z},
-       .dynamic_shared_bytes = shared_bytes},
-      [](const void* context) FOVEA_NOT_NOTED { (*static_cast<const Thread*>(context))(); }, &thread);
+  const auto run_thread = [](const void* context)
+                              FOVEA_NOT_NOTED { (*static_cast<const Thread*>(context))(); };
+  const Launch shape{.name = name,
+                     .grid = {grid.x, grid.y, grid.z},
+                     .block = {block.x, block.y, block.z},
+                     .dynamic_shared_bytes = shared_bytes};
+  if (queue.capturing())
+    queue.keep(shape, run_thread, std::make_shared<std::remove_const_t<Thread> >(thread));
+  else
+    queue.run(shape, run_thread, &thread);
 }
 
 }  // namespace fovea::simt

@@ -17,7 +17,4 @@ Optimizer adam(std::vector<ParameterGroup> groups, double lr = 1e-3, AdamOptions
 /// source  Loshchilov and Hutter 2019, Decoupled weight decay regularization; lr times decay as in PyTorch
 Optimizer adamw(std::vector<ParameterGroup> groups, double lr = 1e-3, AdamOptions options = {});
 
-/// What the kernel reads at step t: bias corrections in double, rounded once.
-OptimizerClock adam_clock(const AdamOptions& options, double lr, std::int64_t t);
-
 }  // namespace fovea::nn

@@ -3,10 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <set>
 
-#include "nn/optim/adam.h"
-#include "tensor/views.h"
+#include "kernels/ops/clip.h"
+#include "kernels/ops/fill.h"
 
 namespace fovea::nn {
 namespace {
@@ -23,14 +24,15 @@ struct Moments {
 }  // namespace
 
 Optimizer::Optimizer(Method method, std::vector<ParameterGroup> groups, double lr) : method_(method) {
-  set_lr(lr);
+  check_lr(lr);
+  lr_ = lr;
   const Moments has = std::visit([](const auto& options) { return Moments(options); }, method_);
   std::set<std::string> names;
   for (const ParameterGroup& group : groups) {
     if (!(group.lr_scale >= 0.0) || !(group.weight_decay >= 0.0))
       reject<ValueError>(name(), "lr_scale and weight_decay must be at least 0, got {} and {}",
                          group.lr_scale, group.weight_decay);
-    Group made{{}, group.lr_scale, group.weight_decay, {}};
+    Group made{{}, group.lr_scale, group.weight_decay};
     for (const NamedParameter& named : group.parameters) {
       if (!named.parameter->trainable) continue;
       if (!names.insert(named.name).second)
@@ -42,11 +44,12 @@ Optimizer::Optimizer(Method method, std::vector<ParameterGroup> groups, double l
       if (has.third) entry.moment3 = Tensor::zeros_like(value, "moments");
       made.entries.push_back(std::move(entry));
     }
-    if (made.entries.empty()) continue;
-    made.clock = Tensor::zeros({3}, DType::f32, made.entries[0].named.parameter->value.device(), "clock");
-    groups_.push_back(std::move(made));
+    if (!made.entries.empty()) groups_.push_back(std::move(made));
   }
   if (groups_.empty()) reject<ValueError>(name(), "there is no trainable parameter to step");
+  static_assert(sizeof(OptimizerClock) == 5 * sizeof(std::int32_t));
+  clock_ = Tensor::empty({5}, DType::i32, groups_[0].entries[0].named.parameter->value.device(), "clock");
+  start_clock();
 }
 
 const char* Optimizer::name() const {
@@ -65,72 +68,76 @@ void Optimizer::check_lr(double lr) const {
 
 void Optimizer::set_lr(double lr) {
   check_lr(lr);
+  if (lr == lr_) return;
+  on(clock_.queue(), [&](auto& q) { kernels::fill(q, 1, lr, &clock()->lr, DType::f32); });
   lr_ = lr;
 }
 
-void Optimizer::step() {
-  const Slots all = slots();
-  prepare_step();
-  apply(all);
+void Optimizer::start_clock() const {
+  // Fills carry their value as a kernel argument: no wait, where a copy from the host would.
+  on(clock_.queue(), [&](auto& q) {
+    kernels::fill(q, 1, lr_, &clock()->lr, DType::f32);
+    kernels::fill(q, 1, static_cast<double>(steps_), &clock()->steps, DType::i32);
+    kernels::fill(q, 1, 0.0, &clock()->stopped, DType::i32);
+  });
 }
 
-void Optimizer::prepare_step() {
-  static_assert(sizeof(OptimizerClock) == 3 * sizeof(float));
-  for (const Group& group : groups_) {
-    const double lr = lr_ * group.lr_scale;
-    OptimizerClock clock{static_cast<float>(lr), 1.0f, 1.0f};
-    if (const auto* options = std::get_if<AdamOptions>(&method_))
-      clock = adam_clock(*options, lr, steps_ + 1);
-    // Fills carry their value as a kernel argument: no wait, where a copy from the host would.
-    int place = 0;
-    for (const float value : {clock.lr, clock.correction1, clock.correction2}) {
-      slice(group.clock, 0, place, place + 1).fill(static_cast<double>(value));
-      ++place;
-    }
-  }
-  ++steps_;
+void Optimizer::step() {
+  apply_step();
+  count_step();
 }
 
 void Optimizer::apply_step() { apply(slots()); }
 
-Optimizer::Slots Optimizer::slots() const {
-  Slots all;
-  for (const Group& group : groups_) {
-    const Device& device = group.clock.device();
-    std::vector<OptimizerSlot>& of_group = all.emplace_back();
+std::vector<OptimizerSlot> Optimizer::slots() const {
+  std::vector<OptimizerSlot> all;
+  for (const Group& group : groups_)
     for (const Entry& entry : group.entries) {
       const Parameter& parameter = *entry.named.parameter;
-      if (!(parameter.value.device() == device))
+      if (!(parameter.value.device() == clock_.device()))
         reject<DeviceError>(
             name(), "the parameter '{}' is on {}, but its moments are on {}: make the optimizer after to()",
-            entry.named.name, parameter.value.device().name(), device.name());
+            entry.named.name, parameter.value.device().name(), clock_.device().name());
       if (!parameter.grad.defined() || !parameter.trainable) continue;
-      of_group.push_back({.value = parameter.value.data(),
-                          .grad = parameter.grad.data(),
-                          .moment1 = entry.moment1.defined() ? entry.moment1.data() : nullptr,
-                          .moment2 = entry.moment2.defined() ? entry.moment2.data() : nullptr,
-                          .moment3 = entry.moment3.defined() ? entry.moment3.data() : nullptr,
-                          .count = parameter.value.numel(),
-                          .weight_decay = static_cast<float>(group.weight_decay)});
+      all.push_back({.value = parameter.value.data(),
+                     .grad = parameter.grad.data(),
+                     .moment1 = entry.moment1.defined() ? entry.moment1.data() : nullptr,
+                     .moment2 = entry.moment2.defined() ? entry.moment2.data() : nullptr,
+                     .moment3 = entry.moment3.defined() ? entry.moment3.data() : nullptr,
+                     .count = parameter.value.numel(),
+                     .weight_decay = static_cast<float>(group.weight_decay),
+                     .lr_scale = static_cast<float>(group.lr_scale)});
     }
-  }
   return all;
 }
 
-void Optimizer::apply(const Slots& slots) {
-  for (std::size_t k = 0; k < groups_.size(); ++k) {
-    if (slots[k].empty()) continue;
-    const Tensor& clock_tensor = groups_[k].clock;
-    const auto* clock = reinterpret_cast<const OptimizerClock*>(clock_tensor.data());
-    on(clock_tensor.queue(), [&](auto& q) {
-      if (const auto* adam = std::get_if<AdamOptions>(&method_))
-        kernels::adam_step(q, slots[k], *adam, clock);
-      else if (const auto* sgd = std::get_if<SgdOptions>(&method_))
-        kernels::sgd_step(q, slots[k], *sgd, clock);
-      else
-        kernels::rmsprop_step(q, slots[k], std::get<RmspropOptions>(method_), clock);
-    });
-  }
+void Optimizer::apply(std::span<const OptimizerSlot> slots) {
+  on(clock_.queue(), [&](auto& q) {
+    const auto* adam = std::get_if<AdamOptions>(&method_);
+    kernels::advance_clock(q, adam != nullptr ? adam->beta1 : 0.0f, adam != nullptr ? adam->beta2 : 0.0f,
+                           clock());
+    if (adam != nullptr)
+      kernels::adam_step(q, slots, *adam, clock());
+    else if (const auto* sgd = std::get_if<SgdOptions>(&method_))
+      kernels::sgd_step(q, slots, *sgd, clock());
+    else
+      kernels::rmsprop_step(q, slots, std::get<RmspropOptions>(method_), clock());
+  });
+}
+
+void Optimizer::stop_if_not_finite(const Tensor& loss) {
+  std::vector<GradientSlot> gradients;
+  for (const Group& group : groups_)
+    for (const Entry& entry : group.entries)
+      if (const Tensor& grad = entry.named.parameter->grad; grad.defined())
+        gradients.push_back({grad.data(), grad.numel()});
+  on(clock_.queue(), [&](auto& q) {
+    kernels::stop_if_not_finite(q, gradients, loss.defined() ? loss.data() : nullptr, clock());
+  });
+}
+
+std::int64_t Optimizer::stopped_at() const {
+  return clock_.to_vector<std::int32_t>()[offsetof(OptimizerClock, stopped) / sizeof(std::int32_t)];
 }
 
 void Optimizer::zero_grad() {
@@ -139,7 +146,7 @@ void Optimizer::zero_grad() {
 }
 
 State Optimizer::state() const {
-  const Device& device = groups_[0].clock.device();
+  const Device& device = clock_.device();
   State state;
   state.emplace("steps", Tensor::from(std::vector<std::int64_t>{steps_}, {}, device, "state"));
   state.emplace("lr", Tensor::from(std::vector<double>{lr_}, {}, device, "state"));
@@ -164,6 +171,7 @@ void Optimizer::load_state(const State& from) {
   copy_state(name(), mine, from);
   steps_ = static_cast<std::int64_t>(steps);
   lr_ = lr;
+  start_clock();
 }
 
 ParameterGroup all_parameters(const Module& module, double weight_decay) {

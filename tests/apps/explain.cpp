@@ -62,6 +62,9 @@ TEST_CASE("a plan predicts the peak of a step within ten per cent, from two smal
       CHECK(plan.gradients > 0);
       CHECK(plan.moments == 2 * plan.gradients);
       CHECK(plan.largest_batch.value_or(1) >= batch);
+      const MemoryPlan two = plan_memory(config, standard_probe(config), Device::cpu(), 2);
+      CHECK(std::abs(two.data - 2 * plan.data) <= 1);
+      CHECK(two.peak > plan.peak);
     }
 }
 

@@ -12,6 +12,7 @@
 #include "apps/checkpoint.h"
 #include "apps/exit_code.h"
 #include "apps/run_folder.h"
+#include "tests/apps/stderr_of.h"
 #include "tests/apps/tiny_training.h"
 #include "tests/temporary_folder.h"
 
@@ -42,27 +43,6 @@ fs::path file_of(const fs::path& run, int step) { return run / "checkpoints" / c
 nlohmann::json summary_of(const fs::path& run) {
   return nlohmann::json::parse(read_file(run / "summary.json"));
 }
-
-/// Text on the program's own stderr, which warnings go to.
-class StderrOf {
- public:
-  template <class F>
-  explicit StderrOf(F&& f) {
-    const test::TemporaryFolder folder;
-    const fs::path file = folder.path() / "err";
-    std::fflush(stderr);
-    const int before = ::dup(STDERR_FILENO);
-    std::FILE* to = std::fopen(file.c_str(), "w");
-    ::dup2(::fileno(to), STDERR_FILENO);
-    f();
-    std::fflush(stderr);
-    ::dup2(before, STDERR_FILENO);
-    ::close(before);
-    std::fclose(to);
-    text = read_file(file);
-  }
-  std::string text;
-};
 
 }  // namespace
 

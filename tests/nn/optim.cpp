@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <map>
 #include <string>
 
 #include "autograd/ops/elementwise.h"
@@ -199,6 +200,39 @@ TEST_CASE("an optimizer continues bit for bit from its state") {
   CHECK(resumed.at() == whole.at());
   saved.erase("lr");
   CHECK(message([&] { c.load_state(saved); }) == "adam: 'lr' [] is missing");
+}
+
+TEST_CASE("an optimizer that has stopped changes nothing until it is loaded anew") {
+  for (const Device& device : both_devices()) {
+    Point point({4, 4, 4}, device);
+    nn::Optimizer adam = nn::adam({nn::all_parameters(point)}, 0.1);
+    const auto step = [&](float gradient, float loss) {
+      point.set_gradient({gradient, 1, 1});
+      adam.stop_if_not_finite(floats({loss}, {}, device));
+      adam.step();
+    };
+    step(1.0f, 2.0f);
+    CHECK(adam.stopped_at() == 0);
+    const Floats before = point.at();
+    const nn::State kept = adam.state();
+    std::map<std::string, Floats> moments;
+    for (const auto& [name, tensor] : kept) moments[name] = tensor.to_vector<float>();
+    step(std::nanf(""), 2.0f);
+    step(1.0f, 2.0f);
+    CHECK(adam.stopped_at() == 2);
+    CHECK(point.at() == before);
+    for (const auto& [name, values_before] : moments)
+      if (name.starts_with("moment")) CHECK(adam.state().at(name).to_vector<float>() == values_before);
+    adam.load_state(kept);
+    CHECK(adam.stopped_at() == 0);
+    step(1.0f, 2.0f);
+    CHECK(point.at() != before);
+    step(1.0f, std::nanf(""));
+    CHECK(adam.stopped_at() == 3);
+    adam.load_state(adam.state());
+    adam.stop_if_not_finite(Tensor());  // of the gradients only
+    CHECK(adam.stopped_at() == 0);
+  }
 }
 
 TEST_CASE("rmsprop continues bit for bit from its state, of three moments") {

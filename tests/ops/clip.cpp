@@ -10,6 +10,7 @@
 
 #include "tensor/views.h"
 #include "tests/op_case.h"
+#include "tests/ops/clock.h"
 
 namespace fovea::test {
 namespace {
@@ -162,6 +163,39 @@ TEST_CASE("clip_by_value") {
     CHECK(values_of_odd[1] == -0.5f);
     CHECK(std::isnan(values_of_odd[2]));
     CHECK(values_of_odd[3] == 0.25f);
+  }
+}
+
+TEST_CASE("stop_if_not_finite") {
+  const float infinity = std::numeric_limits<float>::infinity(), huge = std::numeric_limits<float>::max();
+  for (const Device& device : devices()) {
+    CAPTURE(device.description());
+    /// The step at which a clock of 6 steps has stopped.
+    const auto stopped = [&](const std::vector<float>& g, float loss, std::uint32_t before = 0) {
+      const Gradients many = gradients(device, sizes());
+      const Tensor grad = Tensor::from(g, {static_cast<std::int64_t>(g.size())}, device);
+      const Tensor loss_value = Tensor::full({}, 0, DType::f32, device);
+      loss_value.copy_from(Tensor::from(std::vector<float>{loss}, {}, device));
+      std::vector<GradientSlot> slots = many.slots;
+      slots.push_back({grad.data(), grad.numel()});
+      const Clock clock({.steps = 6, .stopped = before}, device);
+      on(device.queue(), [&](auto& q) {
+        kernels::stop_if_not_finite(q, slots, before == 0 ? loss_value.data() : nullptr, clock.at());
+      });
+      CHECK(clock.value().steps == 6);
+      return clock.value().stopped;
+    };
+    CHECK(stopped({1, 2, 3}, 0.5f) == 0);
+    CHECK(stopped({huge, -huge, 1, 2, 3}, huge) == 0);  // whose squares are beyond the range of f32
+    for (const float bad : {std::nanf(""), infinity, -infinity}) {
+      CHECK(stopped({1, 2, bad, 4, 5, 6}, 0.5f) == 7);
+      CHECK(stopped({1, 2, 3, 4, bad}, 0.5f) == 7);
+      CHECK(stopped({1}, bad) == 7);
+      CHECK(stopped({bad}, 0.0f, 3) == 3);  // since when is not forgotten
+    }
+    const Clock clock({.steps = 6}, device);
+    on(device.queue(), [&](auto& q) { kernels::stop_if_not_finite(q, {}, nullptr, clock.at()); });
+    CHECK(clock.value().stopped == 0);
   }
 }
 

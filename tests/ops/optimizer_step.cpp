@@ -9,6 +9,7 @@
 
 #include "tensor/views.h"
 #include "tests/op_case.h"
+#include "tests/ops/clock.h"
 
 namespace fovea::test {
 namespace {
@@ -79,12 +80,11 @@ State run(const Device& device, Has has, const Step& step, std::int64_t* launche
                        .moment3 = has.moment3 ? s.moment3[k].data() : nullptr,
                        .count = grads[k].numel(),
                        .weight_decay = static_cast<float>(decay(k))});
-    const std::vector<float> clock{kLr, static_cast<float>(1 / (1 - std::pow(0.9, t))),
-                                   static_cast<float>(1 / (1 - std::pow(0.999, t)))};
-    const Tensor on_device = Tensor::from(clock, {3}, device);
+    const Clock clock({.lr = kLr, .steps = static_cast<std::uint32_t>(t - 1)}, device);
     on(device.queue(), [&](auto& q) {
+      kernels::advance_clock(q, 0.9f, 0.999f, clock.at());
       if constexpr (std::is_same_v<decltype(q), simt::Grid&>) q.reset_launches();
-      step(q, slots, reinterpret_cast<const OptimizerClock*>(on_device.data()));
+      step(q, slots, clock.at());
       if constexpr (std::is_same_v<decltype(q), simt::Grid&>)
         if (launches != nullptr) *launches = q.launches();
     });
@@ -229,7 +229,8 @@ TEST_CASE("rmsprop_step") {
 TEST_CASE("centered_rmsprop_of_equal_gradients") {
   for (const Device& device : devices()) {
     const auto make = [&](double value) { return Tensor::full({5}, value, DType::f32, device); };
-    const Tensor value = make(0), grad = make(0.3), squares = make(0.09), mean = make(0.3), clock = make(0.5);
+    const Tensor value = make(0), grad = make(0.3), squares = make(0.09), mean = make(0.3);
+    const Clock clock({.lr = 0.5f}, device);
     const OptimizerSlot slot{.value = value.data(),
                              .grad = grad.data(),
                              .moment2 = squares.data(),
@@ -238,7 +239,7 @@ TEST_CASE("centered_rmsprop_of_equal_gradients") {
     for (int t = 0; t < 20; ++t)
       on(device.queue(), [&](auto& q) {
         kernels::rmsprop_step(q, {&slot, 1}, RmspropOptions{.alpha = 0.7f, .eps = 1.0f, .centered = true},
-                              reinterpret_cast<const OptimizerClock*>(clock.data()));
+                              clock.at());
       });
     // 20 steps of 0.5·0.3/(0 + 1), with the root of a rounding error of 1e-8 in the place of 0
     for (const float v : value.to_vector<float>()) CHECK(v == doctest::Approx(-3.0).epsilon(1e-3));
@@ -247,15 +248,81 @@ TEST_CASE("centered_rmsprop_of_equal_gradients") {
 
 TEST_CASE("optimizer_step_of_nothing") {
   for (const Device& device : devices()) {
-    const Tensor clock = Tensor::full({3}, 1, DType::f32, device),
-                 value = Tensor::full({2}, 7, DType::f32, device);
+    const Clock clock({.lr = 1}, device);
+    const Tensor value = Tensor::full({2}, 7, DType::f32, device);
     const OptimizerSlot empty{
         .value = value.data(), .grad = value.data(), .moment1 = value.data(), .moment2 = value.data()};
     on(device.queue(), [&](auto& q) {
-      adam(q, {}, reinterpret_cast<const OptimizerClock*>(clock.data()));
-      adam(q, {&empty, 1}, reinterpret_cast<const OptimizerClock*>(clock.data()));
+      adam(q, {}, clock.at());
+      adam(q, {&empty, 1}, clock.at());
     });
     CHECK(value.to_vector<float>() == std::vector<float>{7, 7});
+  }
+}
+
+/// Each step counts, with corrections 1/(1 − βᵗ) in double, rounded once; a clock that has stopped does not.
+TEST_CASE("advance_clock") {
+  for (const Device& device : devices()) {
+    const Clock clock({.lr = 0.5f, .steps = 6}, device), stopped({.steps = 6, .stopped = 3}, device);
+    for (const Clock* each : {&clock, &stopped})
+      on(device.queue(), [&](auto& q) { kernels::advance_clock(q, 0.9f, 0.999f, each->at()); });
+    const OptimizerClock now = clock.value();
+    CHECK(now.steps == 7);
+    CHECK(now.lr == 0.5f);
+    CHECK(now.correction1 == static_cast<float>(1 / (1 - std::pow(static_cast<double>(0.9f), 7.0))));
+    CHECK(now.correction2 == static_cast<float>(1 / (1 - std::pow(static_cast<double>(0.999f), 7.0))));
+    CHECK(stopped.value().steps == 6);
+    on(device.queue(), [&](auto& q) { kernels::advance_clock(q, 0.0f, 0.0f, clock.at()); });
+    CHECK(clock.value().correction1 == 1.0f);
+    CHECK(clock.value().correction2 == 1.0f);
+  }
+}
+
+TEST_CASE("no_update_while_the_clock_is_stopped") {
+  for (const Device& device : devices()) {
+    const Clock clock({.lr = 1, .steps = 2, .stopped = 3}, device);
+    const auto make = [&] { return Tensor::full({9}, 7, DType::f32, device); };
+    const Tensor value = make(), grad = make(), first = make(), second = make(), third = make();
+    const OptimizerSlot slot{.value = value.data(),
+                             .grad = grad.data(),
+                             .moment1 = first.data(),
+                             .moment2 = second.data(),
+                             .moment3 = third.data(),
+                             .count = 9};
+    on(device.queue(), [&](auto& q) {
+      kernels::adam_step(q, {&slot, 1}, AdamOptions{}, clock.at());
+      kernels::sgd_step(q, {&slot, 1}, SgdOptions{.momentum = 0.5f}, clock.at());
+      kernels::rmsprop_step(q, {&slot, 1}, RmspropOptions{.momentum = 0.5f, .centered = true}, clock.at());
+    });
+    for (const Tensor& tensor : {value, first, second, third})
+      CHECK(tensor.to_vector<float>() == std::vector<float>(9, 7.0f));
+  }
+}
+
+/// A tensor whose learning rate is scaled moves as with that learning rate.
+TEST_CASE("scaled_learning_rate") {
+  for (const Device& device : devices()) {
+    std::vector<std::vector<float>> moved;
+    for (const bool scaled : {false, true}) {
+      const Clock clock({.lr = scaled ? 0.5f : 0.125f}, device);
+      const auto make = [&](double x) { return Tensor::full({5}, x, DType::f32, device); };
+      const Tensor value = make(3), grad = make(0.7), first = make(0), second = make(0);
+      const OptimizerSlot slot{.value = value.data(),
+                               .grad = grad.data(),
+                               .moment1 = first.data(),
+                               .moment2 = second.data(),
+                               .count = 5,
+                               .weight_decay = 0.25f,
+                               .lr_scale = scaled ? 0.25f : 1.0f};
+      on(device.queue(), [&](auto& q) {
+        kernels::adam_step(q, {&slot, 1}, AdamOptions{.decoupled = true}, clock.at());
+        kernels::sgd_step(q, {&slot, 1}, SgdOptions{}, clock.at());
+        kernels::rmsprop_step(q, {&slot, 1}, RmspropOptions{}, clock.at());
+      });
+      moved.push_back(value.to_vector<float>());
+    }
+    CHECK(moved[0] == moved[1]);
+    CHECK(moved[0][0] < 3.0f);
   }
 }
 

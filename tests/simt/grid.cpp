@@ -161,6 +161,36 @@ TEST_CASE("an access report of kernels that are not followed says so") {
   CHECK(contains(grid.access_report().text(), "only kernels compiled with FOVEA_RACES=ON are followed"));
 }
 
+TEST_CASE("launches of a capture are kept with their arguments, and run in order at each replay") {
+  simt::Grid grid;
+  int out[2] = {};
+  int number = 5;
+  grid.begin_capture();
+  CHECK_THROWS_WITH_AS(grid.begin_capture(), "a capture has begun already: captures do not nest",
+                       std::logic_error);
+  launch(grid, "identify", identify_kernel, 1, 1, 0, number, &out[0]);
+  launch(grid, "identify", identify_kernel, 1, 1, 0, 9, &out[0]);
+  launch(grid, "identify", identify_kernel, 1, 1, 0, 2, &out[1]);
+  number = 6;  // the argument was copied
+  const Captured captured = grid.end_capture();
+  CHECK(captured.launches == 3);
+  CHECK(grid.launches() == 0);
+  CHECK(out[0] == 0);
+  grid.replay(captured);
+  const int first = out[0], second = out[1];
+  CHECK(grid.launches() == 3);
+  launch(grid, "identify", identify_kernel, 1, 1, 0, 9, &out[1]);
+  CHECK(first == out[1]);
+  launch(grid, "identify", identify_kernel, 1, 1, 0, 2, &out[0]);
+  CHECK(second == out[0]);
+  grid.begin_capture();
+  launch(grid, "identify", identify_kernel, 1, 1, 0, 5, &out[0]);
+  grid.abandon_capture();
+  CHECK(out[0] == second);
+  grid.begin_capture();
+  CHECK(grid.end_capture().launches == 0);
+}
+
 TEST_CASE("scratch comes from the grid's arena") {
   simt::Grid grid;
   {

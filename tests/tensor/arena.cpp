@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <stdexcept>
+
 #include "tensor/tensor.h"
 
 using namespace fovea;
@@ -52,4 +54,33 @@ TEST_CASE("out of memory names request, live, peak and owners, and leaves the de
 TEST_CASE("a request larger than the address space is out of memory, too") {
   const Device device = Device::cpu();
   CHECK_THROWS_AS(Tensor::empty({std::int64_t{1} << 60}, DType::u8, device), OutOfMemory);
+}
+
+TEST_CASE("blocks of a pool stay with it until it is dropped") {
+  const Device device = Device::cpu();
+  Arena& arena = device.arena();
+  const auto address = [&] { return Tensor::empty({1000}, DType::f32, device).raw(); };
+  const int pool = arena.open_pool();
+  CHECK_THROWS_WITH_AS(arena.open_pool(), "a pool is open already: captures do not nest", std::logic_error);
+  const void* const mine = address();
+  CHECK(address() == mine);  // freed within the pool, and handed out again within it
+  Tensor held = Tensor::empty({1000}, DType::f32, device);
+  CHECK(held.raw() == mine);
+  arena.close_pool();
+  CHECK(address() != mine);
+  held = Tensor();  // goes back to the pool, which is closed
+  const Tensor other = Tensor::empty({1000}, DType::f32, device);
+  CHECK(other.raw() != mine);
+  arena.trim();
+  CHECK(arena.stats().cached_bytes >= 4000);  // the pool's
+  const int second = arena.open_pool();
+  CHECK(second != pool);
+  arena.close_pool();
+  arena.drop_pool(pool);
+#if !defined(__SANITIZE_ADDRESS__)
+  CHECK(address() == mine);
+#endif
+  arena.drop_pool(second);
+  arena.trim();
+  CHECK(arena.stats().cached_bytes == 0);
 }
