@@ -13,6 +13,7 @@
 
 #include "autograd/cost.h"
 #include "kernels/simt/access_report.h"
+#include "tensor/graph.h"
 #include "tensor/views.h"
 
 namespace fovea::test {
@@ -20,6 +21,19 @@ namespace {
 
 std::string g_device = "cpu";  // set once by main, before any test runs
 bool g_accesses = false;       // the same
+
+/// Of the sample that is being checked.
+template <class T>
+std::vector<std::pair<std::vector<T>, Tensor>>& constants() {
+  static std::vector<std::pair<std::vector<T>, Tensor>> made;
+  return made;
+}
+
+void forget_constants() {
+  constants<std::int64_t>().clear();
+  constants<float>().clear();
+  constants<std::uint8_t>().clear();
+}
 
 double unit_roundoff(DType dtype) { return dtype == DType::f64 ? 0x1p-53 : 0x1p-24; }
 
@@ -113,6 +127,9 @@ class Checker {
     unit_ =
         unit_roundoff(sample.dtype) * (sample.dtype == DType::f64 ? 4 : 1);  // the reference rounds as well
   }
+  ~Checker() { forget_constants(); }
+  Checker(const Checker&) = delete;
+  Checker& operator=(const Checker&) = delete;
 
   void on_devices(std::span<const Device> devices) {
     const Result first = run(op_, sample_, inputs_, seed_, devices[0], false, mutation_);
@@ -124,6 +141,7 @@ class Checker {
     same("a second run", first, run(op_, sample_, inputs_, seed_, devices[0], false, {}), devices[0]);
     if (op_.strided_inputs)
       same("strided inputs", first, run(op_, sample_, inputs_, seed_, devices[0], true, {}), devices[0]);
+    if (Graph::supported(devices[0])) same("a graph", first, captured(devices[0]), devices[0]);
     for (const Device& device : devices.subspan(1))
       same("another thread count or order", first, run(op_, sample_, inputs_, seed_, device, false, {}),
            device);
@@ -223,6 +241,7 @@ class Checker {
   /// gone, to the byte; and its formulas can be computed.
   void record(const Device& device) {
     const auto live_bytes = [&] { return device.arena().stats().live_bytes; };
+    forget_constants();  // so that one counts if, and only if, the record keeps it
     const std::size_t before = live_bytes();
     Tape tape({11, 3});
     {
@@ -232,6 +251,7 @@ class Checker {
         vars.push_back((op_.gradient_inputs >> k & 1u) != 0 ? tape.leaf(x) : tape.input(x));
       }
       (void)results(op_, vars, sample_);
+      forget_constants();
     }
     const std::size_t held = live_bytes() - before;
     if (tape.size() != 1) return fail(device, "made {} records, expected 1", tape.size());
@@ -252,6 +272,51 @@ class Checker {
     const Cost cost = cost_of(entry);
     for (const double number : {cost.flops, cost.bytes, cost.gradient_flops})
       if (!(number >= 0)) return fail(device, "has a cost of {}", number);
+  }
+
+  /// Forward and backward as a graph: recorded once, in which nothing may read from the device, and replayed twice.
+  Result captured(const Device& device) const {
+    std::vector<Tensor> inputs;
+    for (std::size_t k = 0; k < inputs_.size(); ++k)
+      inputs.push_back(to_tensor(inputs_[k], sample_.shapes[k], sample_.dtype, device));
+    std::vector<Tensor> seeds;  // of each result; their sizes are known from a first call, without gradients
+    Grads grads(inputs.size());
+    std::vector<Tensor> ys;
+    const auto work = [&] {
+      Tape tape({11, 3});
+      std::vector<Var> vars;
+      for (std::size_t k = 0; k < inputs.size(); ++k) {
+        const bool leaf = op_.info.has_gradient() && (op_.gradient_inputs >> k & 1u) != 0;
+        vars.push_back(leaf ? tape.leaf(inputs[k]) : tape.input(inputs[k]));
+      }
+      ys.clear();
+      std::vector<Tape::Root> roots;
+      for (const Var& y : results(op_, vars, sample_)) {
+        ys.push_back(y.value());
+        if (!op_.info.has_gradient() || !y.needs_grad()) continue;
+        if (!seeds.empty()) roots.push_back({y, seeds[ys.size() - 1]});
+      }
+      if (roots.empty()) return;
+      tape.backward(roots);
+      for (std::size_t k = 0; k < vars.size(); ++k)
+        if (vars[k].needs_grad()) grads[k] = tape.grad(vars[k]);
+    };
+    work();
+    std::size_t at = 0;
+    for (const Tensor& y : ys) {
+      const auto from = seed_.begin() + static_cast<std::ptrdiff_t>(at);
+      seeds.push_back(to_tensor(Doubles(from, from + y.numel()), y.shape(), y.dtype(), device));
+      at += static_cast<std::size_t>(y.numel());
+    }
+    const Graph graph = Graph::capture(device, work);
+    graph.replay();
+    graph.replay();
+    Result result{{}, std::move(grads)};
+    for (const Tensor& y : ys) {
+      const auto values = y.to_vector<double>();
+      result.y.insert(result.y.end(), values.begin(), values.end());
+    }
+    return result;
   }
 
   void same(const char* what, const Result& a, const Result& b, const Device& device) {
@@ -328,6 +393,16 @@ std::vector<Doubles> sample_inputs(const OpCase& op, const Sample& sample) {
   }
   return inputs;
 }
+
+template <class T>
+Tensor constant(const std::vector<T>& values, const Shape& shape, const Device& device) {
+  for (const auto& [known, tensor] : constants<T>())
+    if (known == values && tensor.shape() == shape && tensor.device() == device) return tensor;
+  return constants<T>().emplace_back(values, Tensor::from(values, shape, device, "test")).second;
+}
+template Tensor constant(const std::vector<std::int64_t>&, const Shape&, const Device&);
+template Tensor constant(const std::vector<float>&, const Shape&, const Device&);
+template Tensor constant(const std::vector<std::uint8_t>&, const Shape&, const Device&);
 
 Tensor to_tensor(const Doubles& values, const Shape& shape, DType dtype, const Device& device) {
   if (dtype == DType::f64) return Tensor::from(values, shape, device, "test");

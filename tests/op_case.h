@@ -89,6 +89,11 @@ std::vector<Device> devices();
 
 /// Input values of a sample: fixed by the op's name, the input and the index.
 std::vector<Doubles> sample_inputs(const OpCase& op, const Sample& sample);
+/// What the op of a row takes beside its inputs, such as indices: made at the first call of a sample and kept for the
+/// others, as the host must not write to a device while a graph is recorded.
+template <class T>
+Tensor constant(const std::vector<T>& values, const Shape& shape, const Device& device);
+
 /// Host doubles as a tensor of a dtype.
 Tensor to_tensor(const Doubles& values, const Shape& shape, DType dtype, const Device& device);
 

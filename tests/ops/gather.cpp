@@ -59,9 +59,8 @@ TEST_CASE("gather_rows") {
       .apply =
           [=](std::span<const Var> in, const Sample& s) {
             const Indices rows = index(s);
-            return gather_rows(in[0],
-                               Tensor::from(rows, {static_cast<std::int64_t>(rows.size())}, in[0].device()),
-                               dim_of(s));
+            return gather_rows(
+                in[0], constant(rows, {static_cast<std::int64_t>(rows.size())}, in[0].device()), dim_of(s));
           },
       .reference =
           [=](std::span<const Doubles> in, const Sample& s) {
@@ -128,7 +127,7 @@ TEST_CASE("gather") {
           [=](std::span<const Var> in, const Sample& s) {
             Indices index;
             for (std::int64_t i = 0; i < index_shape(s).numel(); ++i) index.push_back(at(s, i));
-            return gather(in[0], Tensor::from(index, index_shape(s), in[0].device()), dim_of(s));
+            return gather(in[0], constant(index, index_shape(s), in[0].device()), dim_of(s));
           },
       .reference =
           [=](std::span<const Doubles> in, const Sample& s) {

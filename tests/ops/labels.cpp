@@ -113,7 +113,7 @@ TEST_CASE("one_hot") {
           [=](std::span<const Var> in, const Sample& s) {
             Indices labels;
             for (std::int64_t i = 0; i < s.shapes[0].numel(); ++i) labels.push_back(label(s, i));
-            return one_hot(Tensor::from(labels, s.shapes[0], in[0].device()), s.params[0]);
+            return one_hot(constant(labels, s.shapes[0], in[0].device()), s.params[0]);
           },
       .reference =
           [=](std::span<const Doubles>, const Sample& s) {

@@ -43,8 +43,7 @@ inline bool has_biases(const Sample& s) { return s.params[1] != 0; }
 inline bool has_state(const Sample& s) { return s.params[2] != 0; }
 inline Tensor lengths_of(const Sample& s, const Device& device) {
   if (s.params.size() == 3) return {};
-  return Tensor::from(std::vector<std::int64_t>(s.params.begin() + 3, s.params.end()), {s.shapes[0][1]},
-                      device);
+  return constant(std::vector<std::int64_t>(s.params.begin() + 3, s.params.end()), {s.shapes[0][1]}, device);
 }
 
 /// y, h_last and, of an LSTM, c_last, one after the other. T is double, or Bounded for the errors.

@@ -18,7 +18,7 @@ std::uint8_t mask_at(std::size_t i) { return (7 * i + 3) % 5 < 2 ? 0 : i % 3 == 
 Tensor mask_of(const Shape& shape, const Device& device) {
   std::vector<std::uint8_t> values(static_cast<std::size_t>(shape.numel()));
   for (std::size_t i = 0; i < values.size(); ++i) values[i] = mask_at(i);
-  return Tensor::from(values, shape, device);
+  return constant(values, shape, device);
 }
 
 Tensor zeros(const Shape& shape, DType dtype, const Device& device) {
