@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "kernels/geometry.h"
+#include "kernels/ops/pool2d.h"
+#include "tensor/device.h"
+#include "tensor/shape.h"
+
+namespace fovea::bench {
+
+/// A tensor that takes part in a case, contiguous; images are [N, C, H, W].
+struct Operand {
+  std::string name;
+  Shape shape;
+  bool output = false;            ///< poisoned before the check; else filled at random
+  double low = -1.0, high = 1.0;  ///< of the random values; integers are below `high`
+  DType dtype = DType::f32;
+};
+
+/// Device memory of one set of operands, in their order.
+using Pointers = std::vector<void*>;
+/// Host copies of the f32 operands before the run; empty for outputs.
+using HostValues = std::vector<std::vector<float>>;
+
+/// An element of the result in double precision.
+struct Expected {
+  int operand;
+  std::int64_t index;
+  double value;
+};
+
+enum class Pass { forward, backward, grad_input, grad_weight };
+const char* pass_name(Pass pass);
+
+/// What a peer has to know beyond the operands. An operation without a geometry has no peer.
+struct PoolGeometry {
+  Pool2d pool;
+  std::int64_t channels;
+};
+struct NormGeometry {
+  std::int64_t batch, channels, height, width;
+  float eps, momentum;
+};
+struct LstmGeometry {
+  std::int64_t steps, batch, inputs, hidden;
+};
+using Geometry = std::variant<std::monostate, Conv2d, PoolGeometry, NormGeometry, LstmGeometry>;
+
+/// Something to measure: an operation on a shape, our way of running it, and what is known of it.
+///
+/// Operands by operation: conv2d forward x, w, y; grad_input w, dy, dx; grad_weight x, dy, dw. max_pool2d forward x, y;
+/// backward x, dy, dx. batch_norm forward x, gamma, beta, running_mean, running_var, y, mean, inv_sd; backward x, gamma,
+/// dy, dx, dgamma, dbeta. lstm forward x, w_input, w_hidden, bias_input, bias_hidden, y, h_last, c_last; backward x,
+/// w_input, w_hidden, bias_input, bias_hidden, dy, dx, dw_input, dw_hidden, dbias.
+struct Case {
+  std::string name;   ///< "conv1.forward.n512"
+  std::string shape;  ///< for people
+  std::string op;     ///< of autograd/ops, or several joined by +
+  Pass pass = Pass::forward;
+  double flops = 0;  ///< of the plain method: a multiplication and an addition are two
+  double bytes = 0;  ///< each operand moved once
+  std::vector<Operand> operands = {};
+  std::vector<Operand> state = {};  ///< what our kernels keep between prepare and run; not initialised
+  Geometry geometry = {};
+
+  /// Enqueue, on operands and state: `prepare` what a run needs besides its inputs (the forward pass of a backward one;
+  /// may be empty), `run` one run.
+  std::function<void(const Device&, const Pointers&, const Pointers&)> prepare = {}, run = {};
+  /// Some elements of the outputs; empty where only a peer could tell.
+  std::function<std::vector<Expected>(const HostValues&)> reference = {};
+
+  bool cpu = true, cuda = true, simt = false;  ///< devices that it is meant for
+  bool quick = false;                          ///< part of --quick
+};
+
+/// All cases, the most important ones first.
+std::vector<Case> all_cases();
+
+/// Up to `most` different indices below `count`, the first and the last among them; always the same ones.
+std::vector<std::int64_t> sampled(std::int64_t count, std::size_t most = 256);
+
+// Parts of all_cases().
+std::vector<Case> conv_cases();
+std::vector<Case> pool_cases();
+std::vector<Case> norm_cases();
+std::vector<Case> lstm_cases();
+std::vector<Case> training_cases();
+
+}  // namespace fovea::bench

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bench/ceilings.h"
+
+#include <unistd.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include <algorithm>
+#include <barrier>
+#include <cstring>
+#include <thread>
+#include <vector>
+
+#include "bench/clock.h"
+
+namespace fovea::bench {
+namespace {
+
+constexpr int kChains =
+    12;  // more than the latency of a multiply-add times two units, fewer than the registers
+constexpr std::int64_t kSteps = 1 << 16;
+constexpr long kMostCache = 256L << 20;  // bytes; three times this is what a case may take of memory
+
+// Each step stays in its register and happens: the compiler may not see through the empty instruction.
+#if defined(__x86_64__)
+[[gnu::target("avx512f"), gnu::noinline]] float chains_avx512() {
+  __m512 sums[kChains];
+  const __m512 factor = _mm512_set1_ps(0.999f), term = _mm512_set1_ps(0.001f);
+  for (int k = 0; k < kChains; ++k) sums[k] = _mm512_set1_ps(static_cast<float>(k));
+  for (std::int64_t i = 0; i < kSteps; ++i)
+    for (__m512& sum : sums) {
+      sum = _mm512_fmadd_ps(sum, factor, term);
+      __asm__ volatile("" : "+v"(sum));
+    }
+  float total = 0;
+  for (const __m512& sum : sums) total += _mm512_cvtss_f32(sum);
+  return total;
+}
+[[gnu::target("avx2,fma"), gnu::noinline]] float chains_avx2() {
+  __m256 sums[kChains];
+  const __m256 factor = _mm256_set1_ps(0.999f), term = _mm256_set1_ps(0.001f);
+  for (int k = 0; k < kChains; ++k) sums[k] = _mm256_set1_ps(static_cast<float>(k));
+  for (std::int64_t i = 0; i < kSteps; ++i)
+    for (__m256& sum : sums) {
+      sum = _mm256_fmadd_ps(sum, factor, term);
+      __asm__ volatile("" : "+x"(sum));
+    }
+  float total = 0;
+  for (const __m256& sum : sums) total += _mm256_cvtss_f32(sum);
+  return total;
+}
+#endif
+[[gnu::noinline]] float chains_scalar() {
+  float sums[kChains];
+  for (int k = 0; k < kChains; ++k) sums[k] = static_cast<float>(k);
+  for (std::int64_t i = 0; i < kSteps; ++i)
+    for (float& sum : sums) sum = sum * 0.999f + 0.001f;
+  float total = 0;
+  for (const float sum : sums) total += sum;
+  return total;
+}
+
+struct Chains {
+  float (*run)();
+  int lanes;
+};
+Chains best_chains() {
+#if defined(__x86_64__)
+  const Isa best = available_isas().back();
+  if (best == Isa::avx512) return {chains_avx512, 16};
+  if (best == Isa::avx2) return {chains_avx2, 8};
+#endif
+  return {chains_scalar, 1};
+}
+
+/// Best of several tries with all threads at once, seconds.
+template <class F>
+double best_time(int threads, int tries, F&& work) {
+  double best = 1e30;
+  for (int i = 0; i < tries; ++i) {
+    double start = 0;
+    std::barrier ready(threads, [&]() noexcept { start = seconds_now(); });
+    std::vector<std::jthread> others;
+    for (int t = 0; t < threads; ++t)
+      others.emplace_back([&, t] {
+        ready.arrive_and_wait();
+        work(t);
+      });
+    others.clear();  // joins
+    best = std::min(best, seconds_now() - start);
+  }
+  return best;
+}
+
+Ceilings measure_cpu() {
+  const int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  Ceilings found;
+  const Chains chains = best_chains();
+  std::vector<float> results(static_cast<std::size_t>(threads));
+  const double flops =
+      best_time(threads, 60, [&](int t) { results[static_cast<std::size_t>(t)] = chains.run(); });
+  found.fp32_gflop_s = 2e-9 * kChains * kSteps * chains.lanes * threads / flops;
+  constexpr std::size_t kBytes = std::size_t{64} << 20;  // per thread
+  const std::vector<char> from(kBytes * static_cast<std::size_t>(threads), 'x');
+  std::vector<char> to(from.size());
+  const double copy = best_time(threads, 5, [&](int t) {
+    const std::size_t first = kBytes * static_cast<std::size_t>(t);
+    std::memcpy(to.data() + first, from.data() + first, kBytes);
+  });
+  found.copy_gb_s = 2e-9 * static_cast<double>(from.size()) / copy;
+  found.cache_bytes = static_cast<double>(std::clamp(sysconf(_SC_LEVEL3_CACHE_SIZE), 0L, kMostCache));
+  return found;
+}
+
+}  // namespace
+
+double Ceilings::floor_ms(double flops, double bytes) const {
+  if (copy_gb_s <= 0 || fp32_gflop_s <= 0) return 0;
+  return std::max(flops / fp32_gflop_s, bytes / copy_gb_s) * 1e-6;
+}
+
+Ceilings measure_ceilings(const Device& device) {
+  switch (device.kind()) {
+    case DeviceKind::cpu:
+      return measure_cpu();
+    case DeviceKind::cuda:
+#if FOVEA_HAS_CUDA
+      return measure_cuda_ceilings(device);
+#endif
+    case DeviceKind::simt:
+      break;
+  }
+  return {};
+}
+
+}  // namespace fovea::bench

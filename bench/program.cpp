@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bench/program.h"
+
+#include <fmt/format.h>
+#include <fnmatch.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <ostream>
+
+#include "apps/exit_code.h"
+#include "bench/report.h"
+#include "tensor/names.h"
+
+namespace fovea::bench {
+namespace {
+
+struct Options {
+  std::string filter, device = "cpu", math = "fp32", json;
+  bool quick = false, list = false;
+  double seconds = 3600;
+};
+
+void add_options(CLI::App& app, Options& o) {
+  app.add_option("FILTER", o.filter, "Part of a case's name, or a pattern with * and ?");
+  app.add_option("--device", o.device, "cpu, simt, cuda or cuda:N")->capture_default_str();
+  app.add_option("--math", o.math, "Arithmetic of both sides: fp32 (strict), tf32, bf16")
+      ->capture_default_str();
+  app.add_option("--json", o.json, "Write the results to this file, after each case");
+  app.add_option("--seconds", o.seconds, "Start no case after this time")->capture_default_str();
+  app.add_flag("--quick", o.quick, "A third of the cases, few rounds");
+  app.add_flag("--list", o.list, "Print the cases, run none");
+  app.footer(
+      "Times are medians, a ratio is the median over rounds of ours/peer: lower is better, below 1 we are "
+      "faster.\n"
+      "Exit codes: 0 done, 1 failed (or a case has), 2 wrong usage.");
+}
+
+bool meant_for(const Case& c, DeviceKind kind) {
+  switch (kind) {
+    case DeviceKind::cpu:
+      return c.cpu;
+    case DeviceKind::cuda:
+      return c.cuda;
+    case DeviceKind::simt:
+      return c.simt;
+  }
+  return false;
+}
+
+DeviceKind kind_of(const std::string& device) {
+  return device == "cpu" ? DeviceKind::cpu : device == "simt" ? DeviceKind::simt : DeviceKind::cuda;
+}
+
+int run(const Options& o, std::ostream& out) {
+  const double start = seconds_now();
+  const Math math = parse_math(o.math);
+  if (!(o.seconds > 0)) throw apps::UsageError(fmt::format("--seconds {}: must be above 0", o.seconds));
+  const std::vector<Case> cases = chosen_cases(kind_of(o.device), o.quick, o.filter);
+  if (o.list) {
+    for (const Case& c : cases) out << fmt::format("{:<32} {:<40} {}\n", c.name, c.shape, c.op);
+    return apps::kDone;
+  }
+  const Device device = Device::parse(o.device);
+  Report report;
+  report.math = math;
+  report.machine = read_machine_facts(device);
+  report.machine.sm_clock_before = sm_clock_mhz(device);
+  report.machine.ceilings = measure_ceilings(device);
+  const Ceilings& ceilings = report.machine.ceilings;
+  out << fmt::format("{}; math {}", report.machine.device, o.math);
+  if (!report.machine.cudnn.empty()) out << fmt::format("; cuDNN {}", report.machine.cudnn);
+  if (ceilings.copy_gb_s > 0)
+    out << fmt::format("; copy {:.1f} GB/s, fp32 {:.0f} GFLOP/s, cache {:.0f} MB", ceilings.copy_gb_s,
+                       ceilings.fp32_gflop_s, ceilings.cache_bytes / 1e6);
+  out << "\n";
+#ifndef NDEBUG
+  out << "note: this build has asserts, and waits for each kernel on a GPU: its times are not for "
+         "comparison\n";
+#endif
+  out << table_head() << std::flush;
+  RunOptions options{.math = math};
+  if (o.quick) options.limits = {.rounds = 5, .least_rounds = 3, .seconds = 0.5};
+  const std::unique_ptr<Clock> clock = make_clock(device);
+  bool failed = false;
+  for (const Case& c : cases) {
+    std::vector<Entry> entries;
+    if (seconds_now() - start < o.seconds)
+      entries = run_case(c, device, *clock, ceilings, options);
+    else
+      entries = {entry_of(c, device, "not run", "no time left")};
+    for (Entry& e : entries) {
+      failed = failed || e.status == "failed";
+      out << table_line(e) << std::flush;
+      report.entries.push_back(std::move(e));
+    }
+    if (!o.json.empty()) save(report, o.json);
+  }
+  report.machine.sm_clock_after = sm_clock_mhz(device);
+  if (!o.json.empty()) save(report, o.json);
+  return failed ? apps::kFailed : apps::kDone;
+}
+
+std::string usage_error(const CLI::App& app, const CLI::ParseError& error) {
+  const std::vector<std::string> extras = app.remaining();
+  if (extras.empty()) return error.what();
+  const std::string name = extras.front().substr(0, extras.front().find('='));
+  if (!name.starts_with("-")) return fmt::format("unexpected argument '{}'", name);
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options())
+    for (const std::string& long_name : option->get_lnames()) names.push_back("--" + long_name);
+  return fmt::format("unknown option '{}'{}", name, did_you_mean(name, names));
+}
+
+}  // namespace
+
+bool matches(const std::string& name, const std::string& filter) {
+  if (filter.find_first_of("*?") != std::string::npos) return fnmatch(filter.c_str(), name.c_str(), 0) == 0;
+  return name.find(filter) != std::string::npos;
+}
+
+std::vector<Case> chosen_cases(DeviceKind kind, bool quick, const std::string& filter) {
+  std::vector<Case> chosen;
+  std::vector<std::string> names;
+  for (Case& c : all_cases()) {
+    if (!meant_for(c, kind) || (quick && !c.quick)) continue;
+    names.push_back(c.name);
+    if (matches(c.name, filter)) chosen.push_back(std::move(c));
+  }
+  if (chosen.empty())
+    throw apps::UsageError(fmt::format("no case on this device matches '{}' (--list prints them){}",
+                                       printable(filter), did_you_mean(filter, names)));
+  return chosen;
+}
+
+int run_program(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err) {
+  CLI::App app("Kernels beside what the machine could do, and beside other libraries.", "fovea_bench");
+  Options options;
+  add_options(app, options);
+  try {
+    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());  // as CLI11 wants them
+    app.parse(reversed);
+    return run(options, out);
+  } catch (const CLI::CallForHelp&) {
+    out << app.help();
+    return apps::kDone;
+  } catch (const CLI::ParseError& error) {
+    err << "fovea_bench: " << usage_error(app, error) << "\n";
+    return apps::kWrongUsage;
+  } catch (const apps::UsageError& error) {
+    err << "fovea_bench: " << error.what() << "\n";
+    return apps::kWrongUsage;
+  } catch (const ValueError& error) {  // --device
+    err << "fovea_bench: " << error.what() << "\n";
+    return apps::kWrongUsage;
+  } catch (const std::exception& error) {
+    err << "fovea_bench: " << error.what() << "\n";
+    return apps::kFailed;
+  }
+}
+
+}  // namespace fovea::bench

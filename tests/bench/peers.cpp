@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "bench/program.h"
+#include "bench/report.h"
+#include "bench/run_case.h"
+
+using namespace fovea;
+using namespace fovea::bench;
+
+namespace {
+
+/// Our own kernels as a peer. In channels-last order it works on copies that it puts in our order and back.
+class StandIn final : public Peer {
+ public:
+  StandIn(const Case& c, const Device& device, const Buffers& buffers, bool last)
+      : case_(c),
+        device_(device),
+        buffers_(buffers),
+        own_(device, c.operands, 1, 7),
+        state_(device, c.state, 1, 8),
+        last_(last) {}
+
+  void run(int) override {
+    if (!last_) return case_.run(device_, buffers_.set(0), state_.set(0));
+    for (int k = 0; k < 2; ++k) own_.upload(k, from_channels_last(shape(k), buffers_.download(k)));
+    case_.run(device_, own_.set(0), state_.set(0));
+    device_.synchronize();
+    buffers_.upload(2, to_channels_last(shape(2), own_.download(2)));
+  }
+  bool channels_last() const override { return last_; }
+  PeerInfo info() const override {
+    return {"stand-in 1", "loops", last_ ? "channels_last" : "nchw", 0, 0, 1};
+  }
+
+ private:
+  const Shape& shape(int k) const { return case_.operands[static_cast<std::size_t>(k)].shape; }
+
+  const Case& case_;
+  Device device_;
+  const Buffers& buffers_;
+  Buffers own_, state_;
+  bool last_;
+};
+
+class Idle final : public Peer {
+ public:
+  void run(int) override {}
+  PeerInfo info() const override { return {"idle", "", "", 0, 0, 0}; }
+};
+
+Entry run_with(const PeerFinder& find, const char* name = "tiny.conv.forward.n2") {
+  const Device device = Device::cpu();
+  const std::unique_ptr<Clock> clock = make_clock(device);
+  const Case c = chosen_cases(DeviceKind::cpu, true, name).front();
+  const RunOptions options{
+      .math = Math::fp32, .limits = {.rounds = 4, .least_rounds = 4, .seconds = 1}, .find = find};
+  const std::vector<Entry> entries = run_case(c, device, *clock, {}, options);
+  REQUIRE(entries.size() == 1);
+  return entries.front();
+}
+
+}  // namespace
+
+TEST_CASE("a peer is checked, tuned and timed in turns with ours, in either layout") {
+  for (const char* name : {"tiny.conv.forward.n2", "tiny.conv.grad_input.n2", "tiny.conv.grad_weight.n2"})
+    for (const bool last : {false, true}) {
+      CAPTURE(name);
+      CAPTURE(last);
+      const Entry e =
+          run_with([&](const Case& c, const Device& device, const Buffers& buffers, Math,
+                       std::string&) { return std::make_unique<StandIn>(c, device, buffers, last); },
+                   name);
+      CHECK(e.status == "done");
+      CHECK(e.peer_error == "");
+      CHECK(e.our_error == e.peer_relative_error);  // the same kernel on the same numbers
+      CHECK(e.samples.ours.size() == 4);
+      CHECK(e.samples.peer.size() == 4);
+      CHECK(e.samples.peer_ms() > 0);
+      Report report;
+      report.entries = {e};
+      const auto json = to_json(report)["cases"][0];
+      CHECK(json["peer"] == "stand-in 1");
+      CHECK(json["layout"] == (last ? "channels_last" : "nchw"));
+      CHECK(json["error_ratio"] == 1.0);
+    }
+}
+
+TEST_CASE("a peer that fails or is wrong leaves a line without a peer") {
+  const Entry broken =
+      run_with([](const Case&, const Device&, const Buffers&, Math, std::string&) -> std::unique_ptr<Peer> {
+        throw std::runtime_error("no plan\nthat runs");
+      });
+  CHECK(broken.status == "done");
+  CHECK(broken.peer_error == "no plan that runs");
+  CHECK(broken.samples.peer.empty());
+  CHECK(table_line(broken).find("no plan that runs") != std::string::npos);
+
+  const Entry idle = run_with([](const Case&, const Device&, const Buffers&, Math, std::string&) {
+    return std::make_unique<Idle>();
+  });
+  CHECK(idle.status == "done");
+  CHECK(idle.peer_error == "results are not finite, or not all of them were written");
+  CHECK(idle.samples.ours.size() == 4);
+  Report report;
+  report.entries = {idle};
+  const auto json = to_json(report)["cases"][0];
+  CHECK(json["peer"].is_null());
+  CHECK(json["peer_ms"].is_null());
+  CHECK(json["peer_error"] == idle.peer_error);
+
+  const Entry none = run_with(
+      [](const Case&, const Device&, const Buffers&, Math, std::string& why) -> std::unique_ptr<Peer> {
+        why = "not built in";
+        return nullptr;
+      });
+  CHECK(none.no_peer == "not built in");
+  CHECK(none.peer_error == "");
+}
