@@ -17,12 +17,14 @@ constexpr std::size_t kBatchesAhead = 2;
 Loader::Loader(WindowDataset data, LoaderOptions options, const Device& device)
     : plan_{std::move(data), options}, device_(device) {
   if (options.batch < 1) reject<ValueError>("loader", "batch must be at least 1, got {}", options.batch);
+  if (options.last_batch == LastBatch::pad && !options.shuffle)
+    reject<ValueError>("loader", "only shuffled batches can be padded: the others are windows in a row");
   if (!options.shuffle) {
     for (std::size_t r = 0; r < plan_.data.runs().size(); ++r) {
       const std::int64_t first = plan_.data.first_sample(r), last = plan_.data.first_sample(r + 1);
       for (std::int64_t sample = first; sample < last; sample += options.batch) {
         const std::int64_t size = std::min(options.batch, last - sample);
-        if (options.drop_last && size < options.batch) continue;
+        if (options.last_batch == LastBatch::drop && size < options.batch) continue;
         std::vector<std::int64_t>& batch = plan_.runs.emplace_back(static_cast<std::size_t>(size));
         std::iota(batch.begin(), batch.end(), sample);
       }
@@ -30,7 +32,8 @@ Loader::Loader(WindowDataset data, LoaderOptions options, const Device& device)
   }
   if (batches_per_epoch() < 1)
     reject<ValueError>("loader",
-                       "no batch of {} can be made from {} samples with drop_last; take a smaller batch",
+                       "no batch of {} can be made from {} samples if smaller ones are dropped; take a "
+                       "smaller batch",
                        options.batch, plan_.data.size());
 }
 
@@ -77,13 +80,15 @@ Batch Loader::make_next() {
   }
   batch.x = batch.x.to(device_);
   batch.target = batch.target.to(device_);
+  if (batch.mask.defined()) batch.mask = batch.mask.to(device_);
   if (!plan_.options.shuffle) batch.x = rolling_window(batch.x, plan_.data.history());
   return batch;
 }
 
 std::int64_t Loader::Plan::batches() const {
   if (!options.shuffle) return static_cast<std::int64_t>(runs.size());
-  return options.drop_last ? data.size() / options.batch : (data.size() + options.batch - 1) / options.batch;
+  return options.last_batch == LastBatch::drop ? data.size() / options.batch
+                                               : (data.size() + options.batch - 1) / options.batch;
 }
 
 LoaderPosition Loader::Plan::after(LoaderPosition position) const {
@@ -107,10 +112,17 @@ Batch Loader::Plan::make(LoaderPosition position) {
     epoch = position.epoch;
   }
   const std::int64_t first = position.batch * options.batch;
-  const std::int64_t count = std::min(options.batch, data.size() - first);
-  batch.samples.assign(order.begin() + first, order.begin() + first + count);
+  const std::int64_t left = std::min(options.batch, data.size() - first);
+  const std::int64_t count = options.last_batch == LastBatch::pad ? options.batch : left;
+  for (std::int64_t i = 0; i < count; ++i)
+    batch.samples.push_back(order[static_cast<std::size_t>((first + i) % data.size())]);
   const Shape& movie = data.movie().shape();
   const Device& host = data.movie().device();
+  if (options.last_batch == LastBatch::pad) {
+    std::vector<float> mask(static_cast<std::size_t>(count), 0.0f);
+    std::fill_n(mask.begin(), left, 1.0f);
+    batch.mask = Tensor::from(mask, {count}, host, "batch");
+  }
   batch.x = Tensor::empty({count, data.history(), movie[1], movie[2]}, DType::f32, host, "batch");
   batch.target = Tensor::empty({count, data.cells()}, DType::f32, host, "batch");
   data.gather(batch.samples, batch.x, batch.target);

@@ -11,11 +11,18 @@
 
 namespace fovea::nn {
 
+/// What becomes of samples that are too few for a batch.
+enum class LastBatch {
+  keep,  ///< they are a smaller batch
+  drop,  ///< they are left out
+  pad,  ///< samples from the start of the epoch's order fill it up, so that statistics of the batch see real ones
+};
+
 struct LoaderOptions {
   std::int64_t batch = 1;
-  bool shuffle = true;     ///< each epoch in an order of its own, drawn from seed and epoch
-  bool drop_last = false;  ///< leave out batches that are smaller than `batch`
-  bool prefetch = true;    ///< make batches on a thread, two ahead; changes no value
+  bool shuffle = true;                     ///< each epoch in an order of its own, drawn from seed and epoch
+  LastBatch last_batch = LastBatch::keep;  ///< pad needs shuffle
+  bool prefetch = true;                    ///< make batches on a thread, two ahead; changes no value
   std::uint64_t seed = 0;
 };
 
@@ -23,6 +30,8 @@ struct Batch {
   Tensor x;                           ///< [B, history, H, W] f32, normalised
   Tensor target;                      ///< [B, cells] f32
   std::vector<std::int64_t> samples;  ///< indices in the dataset
+  Tensor mask =
+      {};  ///< of a loader that pads: [B] f32, 1, and 0 where a sample fills up; for losses. Else undefined
 };
 
 /// The batch that next() gives next.
@@ -40,7 +49,7 @@ struct LoaderPosition {
 /// neither normalising nor moving is not copied at all.
 class Loader {
  public:
-  /// throws ValueError if batch < 1, or if drop_last leaves no batch
+  /// throws ValueError if batch < 1, if LastBatch::drop leaves no batch, or if batches without shuffling are padded
   Loader(WindowDataset data, LoaderOptions options, const Device& device);
 
   /// Nothing at the end of an epoch. throws what the making of the batch threw, on whichever thread that was;
