@@ -143,6 +143,7 @@ MemoryPlan plan_memory(const Config& config, const Probe& probe, const Device& d
   for (const auto& [name, tensor] : optimizer.state())
     if (name.starts_with("moment")) plan.moments += tensor.bytes();
 
+  if (own.kind() == DeviceKind::cuda) ++batches;  // the next one is copied meanwhile (tensor/upload.h)
   const std::int64_t few = small_batch(plan.batch);
   const Trial one = try_step(config, trainable, optimizer, probe, few, own, batches);
   const Trial two = try_step(config, trainable, optimizer, probe, 2 * few, own, batches);

@@ -18,8 +18,9 @@ struct MemoryPlan {
   std::int64_t weights = 0;    ///< parameters and buffers
   std::int64_t gradients = 0;  ///< as large as the parameters that are trained
   std::int64_t moments = 0;    ///< of the optimizer
-  std::int64_t data = 0;       ///< batches on the device; as much as one, three times, waits in host memory
-  std::int64_t kept = 0;       ///< what the tape keeps for backward
+  std::int64_t data =
+      0;  ///< batches on the device; as much as one, three times (of a GPU five), waits in host memory
+  std::int64_t kept = 0;  ///< what the tape keeps for backward
   std::int64_t working =
       0;                  ///< what is left of the peak: gradients of activations, working memory of kernels
   std::int64_t peak = 0;  ///< most that is alive at one time
@@ -50,7 +51,8 @@ Probe standard_probe(const Config& config);
 /// two below the one asked for, so that the arena rounds both alike. The emulation would take minutes: its plan is
 /// made on the cpu.
 ///
-/// batches  that are on the device at a time: a step that is a graph reads from one of its own
+/// batches  that are on the device at a time: a step that is a graph reads from one of its own. A GPU holds one more,
+///          which is copied meanwhile
 MemoryPlan plan_memory(const Config& config, const Probe& probe, const Device& device, int batches = 1);
 
 /// What a step may use: train.memory_mib if it is set, else what is free on the device.

@@ -85,6 +85,7 @@ void write_repro(const fs::path& folder, const Config& config, const Device& dev
     write_checkpoint(made / "weights.safetensors", bad.inputs.before);
     TensorMap batch{{"x", bad.inputs.batch.x}, {"target", bad.inputs.batch.target}};
     const std::vector<std::int64_t>& samples = bad.inputs.batch.samples;
+    if (bad.inputs.batch.mask.defined()) batch.emplace("mask", bad.inputs.batch.mask);
     batch.emplace("samples", Tensor::from(samples, {static_cast<std::int64_t>(samples.size())},
                                           Device::cpu({.threads = 1})));
     save_safetensors(made / "batch.safetensors", batch, {{"format", "fovea-batch-1"}});
@@ -119,6 +120,7 @@ Repro read_repro(const fs::path& folder) {
       throw IoError(fmt::format("{}: tensor '{}' is missing", batch_file.string(), name));
   repro.batch = {batch.tensors.at("x"), batch.tensors.at("target"),
                  batch.tensors.at("samples").to_vector<std::int64_t>()};
+  if (batch.tensors.contains("mask")) repro.batch.mask = batch.tensors.at("mask");
   return repro;
 }
 

@@ -20,13 +20,20 @@ Trainable with_loss(const Config& config, RetinaModel model) {
   auto loss = [rate_l1, drive_l1, drive_of = std::move(model.drive)](Tape& tape, const nn::Batch& batch) {
     const Var drive = drive_of(tape.input(batch.x));
     const Var rate = softplus(drive);
-    Var total = nn::PoissonLoss{}(rate, batch.target);
+    Var total = nn::PoissonLoss{}(rate, batch.target, batch.mask);
     const Tensor poisson = total.value();
-    if (rate_l1 > 0) total = total + nn::activity_l1(rate, static_cast<float>(rate_l1));
-    if (drive_l1 > 0) total = total + nn::activity_l1(drive, static_cast<float>(drive_l1));
+    const auto penalty = [&](const Var& activity, double coefficient) {
+      return nn::activity_l1(activity, static_cast<float>(coefficient), nn::ActivityNorm::mean, batch.mask);
+    };
+    if (rate_l1 > 0) total = total + penalty(rate, rate_l1);
+    if (drive_l1 > 0) total = total + penalty(drive, drive_l1);
     return StepLoss{total, poisson};
   };
   return {std::move(model.module), std::move(loss)};
+}
+
+nn::LastBatch last_batch(const Config& config) {
+  return config.text("train.last_batch") == "pad" ? nn::LastBatch::pad : nn::LastBatch::drop;
 }
 
 struct Baseline {
@@ -56,7 +63,7 @@ class RetinaTask final : public Task {
         loader_(data_.train,
                 {.batch = config.integer("train.batch"),
                  .shuffle = true,
-                 .drop_last = true,
+                 .last_batch = last_batch(config),
                  .seed = static_cast<std::uint64_t>(config.integer("train.seed"))},
                 device) {
     if (const std::string& baseline = config.text("eval.baseline"); !baseline.empty())
@@ -166,7 +173,9 @@ nn::Batch blank_retina_batch(const Config& config, std::int64_t cells, const Dev
   return {Tensor::zeros({batch, config.integer("model.history"), retina::kSize, retina::kSize}, DType::f32,
                         device, "batch"),
           Tensor::zeros({batch, cells}, DType::f32, device, "batch"),
-          {}};
+          {},
+          last_batch(config) == nn::LastBatch::pad ? Tensor::full({batch}, 1.0, DType::f32, device, "batch")
+                                                   : Tensor()};
 }
 
 }  // namespace fovea::apps

@@ -7,6 +7,12 @@ std::vector<Key> shared_keys() {
   constexpr double kMany = 1e15;  // integers are exact in a double up to here
   return {
       {"train.batch", std::int64_t{64}, "samples a step", 1, 1e6},
+      {.name = "train.last_batch",
+       .default_value = "drop",
+       .doc =
+           "what becomes of the samples that an epoch leaves over: they are dropped, or padded to a batch by "
+           "others, which do not count in the loss",
+       .choices = {"drop", "pad"}},
       {"train.steps", std::int64_t{0}, "stop after this many steps; 0: as many as the epochs give", 0, kMany},
       {"train.epochs", std::int64_t{10}, "stop after this many passes over the data; 0: no such limit", 0,
        1e6},

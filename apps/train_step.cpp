@@ -78,10 +78,11 @@ Tensor train_step(const Config& config, Task& task, RunState& run, Trace* trace)
 Tensor StepGraph::step(Trace* trace) {
   const Span step(trace, "step", "train");
   const nn::Batch batch = next_batch(task_, trace);
-  if (!same_shape(batch.x, input_.x) || !same_shape(batch.target, input_.target)) {
+  if (!same_shape(batch.x, input_.x) || !same_shape(batch.target, input_.target) ||
+      !same_shape(batch.mask, input_.mask)) {
     graph_.reset();  // its memory first
     shown_ = Tensor();
-    input_ = {room_for(batch.x), room_for(batch.target), {}};
+    input_ = {room_for(batch.x), room_for(batch.target), {}, room_for(batch.mask)};
     return step_on(config_, task_, run_, batch, trace);
   }
   if (!graph_) {
@@ -91,6 +92,7 @@ Tensor StepGraph::step(Trace* trace) {
   const Span span(trace, "replay", "step");
   copy(batch.x, input_.x);
   copy(batch.target, input_.target);
+  copy(batch.mask, input_.mask);
   send_lr(run_);
   graph_->replay();
   count_step(run_);

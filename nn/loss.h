@@ -10,26 +10,30 @@ namespace fovea::nn {
 /// rate - target·log(rate + eps).
 ///
 /// rate    [B, cells], > -eps; target [B, cells]: the same unit, such as spikes per second
-/// throws  ShapeError if the shapes differ
+/// mask    [B] f32 of 1 for a sample that counts and 0 for one that fills up the batch (Batch::mask), at least one of
+///         them 1; Tensor() is 1 everywhere. The mean is over those that count, the others get no gradient, and nothing
+///         waits for the device. A mask of ones changes no bit
+/// throws  ShapeError if the shapes differ, DTypeError (mask)
 struct PoissonLoss {
   float eps = 1e-8f;
-  Var operator()(const Var& rate, const Tensor& target) const;
+  Var operator()(const Var& rate, const Tensor& target, const Tensor& mask = {}) const;
 };
 
-/// mean((x - target)²).
+/// mean((x - target)²); for the mask see PoissonLoss.
 struct MseLoss {
-  Var operator()(const Var& x, const Tensor& target) const;
+  Var operator()(const Var& x, const Tensor& target, const Tensor& mask = {}) const;
 };
 
 /// Mean over the batch of the cross-entropy of softmax(logits) with class labels.
 ///
 /// logits  [B, C]; labels [B] i64, each 0..C-1: another one makes the loss NaN
+/// mask    see PoissonLoss
 /// label_smoothing  share of the target that is spread evenly over all classes, 0..1
 /// throws  ShapeError, DTypeError, ValueError (label_smoothing)
 /// source  Szegedy et al. 2016, Rethinking the Inception architecture (label smoothing)
 struct CrossEntropyLoss {
   float label_smoothing = 0.0f;
-  Var operator()(const Var& logits, const Tensor& labels) const;
+  Var operator()(const Var& logits, const Tensor& labels, const Tensor& mask = {}) const;
 };
 
 /// The semantic loss that makes each row of weights pick one position: −beta·Σ_i log P(exactly one of row i), as if
@@ -53,8 +57,10 @@ enum class ActivityNorm {
   sum,
 };
 
-/// coefficient·mean|x| (or Σ|x|), scalar. On rates, which are not negative, it pulls the mean down.
-Var activity_l1(const Var& x, float coefficient, ActivityNorm norm = ActivityNorm::mean);
+/// coefficient·mean|x| (or Σ|x|), scalar, over the samples that count; for the mask see PoissonLoss. On rates, which are
+/// not negative, it pulls the mean down.
+Var activity_l1(const Var& x, float coefficient, ActivityNorm norm = ActivityNorm::mean,
+                const Tensor& mask = {});
 
 /// coefficient·Σ w² over the parameters of role `weight`, scalar on x's tape: a penalty that is part of the
 /// loss and shows in its value. Its gradient 2·coefficient·w is what weight_decay = 2·coefficient of a

@@ -34,6 +34,7 @@ struct Device::State {
   int index = 0;
   std::shared_ptr<void> owner;  // keeps the object behind `queue` alive
   Queue queue;
+  bool pinned = false;
   int refusals = 0;  // HostAccessRefused that live
 };
 
@@ -170,6 +171,18 @@ void Device::check_host_access(const char* what) const {
       "move this out of the captured work",
       what);
 }
+
+Device Device::staging() const {
+#if FOVEA_HAS_CUDA
+  if (kind() == DeviceKind::cuda) {
+    auto pool = std::make_shared<cpu::Scalar>(1, cuda::pinned_memory(state_->index));
+    return Device(std::make_shared<State>(State{DeviceKind::cpu, 0, pool, std::ref(*pool), true}));
+  }
+#endif
+  return *this;
+}
+
+bool Device::pinned() const { return state_->pinned; }
 
 void Device::synchronize() const {
   check_host_access("waits");

@@ -50,9 +50,14 @@ class Device {
   Arena& arena() const;
   /// Memory that the host may read and write directly (cpu and simt).
   bool host_memory() const { return kind() != DeviceKind::cuda; }
+  /// A host device to make tensors on that Upload copies here beside the kernels: of a GPU one of pinned memory, new at
+  /// each call; else this device itself.
+  Device staging() const;
+  /// Whether this is the staging() of a GPU.
+  bool pinned() const;
   /// Waits for all kernels started on this device; only cuda ever has to.
   void synchronize() const;
-  /// Blocks until done. The pointer named `host` is host memory, the other is this device's.
+  /// Blocks until done, unless `host` is pinned, which then must live until synchronize(). The pointer named `host` is host memory, the other is this device's.
   void copy_from_host(void* device, const void* host, std::size_t bytes) const;
   void copy_to_host(void* host, const void* device, std::size_t bytes) const;
 

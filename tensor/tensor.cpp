@@ -121,6 +121,7 @@ Tensor Tensor::to(const Device& target) const {
   const auto size = static_cast<std::size_t>(bytes());
   if (source.device().host_memory()) {
     target.copy_from_host(result.raw(), source.raw(), size);
+    if (source.device().pinned()) target.synchronize();  // its memory may be gone on return
   } else if (target.host_memory()) {
     source.device().copy_to_host(result.raw(), source.raw(), size);
   } else {  // two GPUs: through the host, which needs no peer access

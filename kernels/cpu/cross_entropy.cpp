@@ -28,7 +28,7 @@ double sum_of_exponentials(int64_t count, const float* x, float most) {
 }  // namespace
 
 void kernels::cross_entropy(cpu::Queue& q, const CrossEntropy& s, const float* logits, const int64_t* labels,
-                            float* loss, float* shares) {
+                            const float* mask, float* loss, float* shares) {
   const double smoothing = static_cast<double>(s.smoothing);
   cpu::sum_over_rows(q, s.rows, s.classes, 1.0 / static_cast<double>(s.rows), loss, "cross_entropy",
                      [=](int64_t row) -> double {
@@ -48,18 +48,19 @@ void kernels::cross_entropy(cpu::Queue& q, const CrossEntropy& s, const float* l
                        double of_row = __builtin_log(sum) + (1.0 - smoothing) * below(label);
                        if (smoothing > 0.0)
                          of_row += smoothing / static_cast<double>(s.classes) * cpu::sum_of(s.classes, below);
-                       return of_row;
+                       return mask != nullptr ? static_cast<double>(mask[row]) * of_row : of_row;
                      });
 }
 
 void kernels::cross_entropy_grad(cpu::Queue& q, const CrossEntropy& s, const float* logits,
-                                 const int64_t* labels, const float* shares, const float* dloss,
-                                 float* dlogits) {
-  const float scale = *dloss / static_cast<float>(s.rows);
+                                 const int64_t* labels, const float* mask, const float* shares,
+                                 const float* dloss, float* dlogits) {
+  const float mean_scale = *dloss / static_cast<float>(s.rows);
   const float everywhere = s.smoothing / static_cast<float>(s.classes), at_label = 1.0f - s.smoothing;
   cpu::for_rows(q, s.rows, s.classes, [=](int64_t row) {
     const float* __restrict__ x = logits + row * s.classes;
     float* __restrict__ dx = dlogits + row * s.classes;
+    const float scale = mask != nullptr ? mean_scale * mask[row] : mean_scale;
     const float most = shares[2 * row], inv_sum = shares[2 * row + 1];
     for (int64_t i = 0; i < s.classes; ++i)
       dx[i] = scale * (cpu::exp_of_negative(x[i] - most) * inv_sum - everywhere);

@@ -5,7 +5,7 @@
 
 namespace fovea::cpu {
 
-Pool::Pool(int threads) {
+Pool::Pool(int threads, MemorySource memory) : arena_(std::move(memory)) {
   try {
     for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
   } catch (...) {  // those that started wait for work: joined as they are, they would never end

@@ -21,7 +21,7 @@ namespace fovea::cpu {
 class Pool {
  public:
   /// threads ≥ 1, the caller included
-  explicit Pool(int threads);
+  explicit Pool(int threads, MemorySource memory = host_memory("cpu"));
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
@@ -49,7 +49,7 @@ class Pool {
   void drain(Job& job);
   void attempt(Job& job, std::int64_t part);
 
-  Arena arena_{host_memory("cpu")};
+  Arena arena_;
   std::vector<std::jthread> workers_;
   std::mutex mutex_;
   std::condition_variable wake_, finished_;

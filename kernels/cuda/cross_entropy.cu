@@ -16,7 +16,8 @@ using std::int64_t;
 template <int kThreads, int kWidth>
 __global__ void __launch_bounds__(gpu::kRowBlock)
     cross_entropy_rows(CrossEntropy s, const float* __restrict__ logits, const int64_t* __restrict__ labels,
-                       double* __restrict__ of_row, float* __restrict__ shares) {
+                       const float* __restrict__ mask, double* __restrict__ of_row,
+                       float* __restrict__ shares) {
   using Group = gpu::RowGroup<kThreads>;
   FOVEA_SHARED(MaxSum, scratch, [gpu::kRowWarps]);
   FOVEA_SHARED(double, sums, [gpu::kRowWarps]);
@@ -36,8 +37,9 @@ __global__ void __launch_bounds__(gpu::kRowBlock)
     const int64_t label = labels[row];
     const bool known = label >= 0 && label < s.classes;
     const double at_label = known ? max - static_cast<double>(x[label]) : nan("");
-    of_row[row] = log(static_cast<double>(all.sum)) + (1.0 - smoothing) * at_label +
-                  smoothing / static_cast<double>(s.classes) * below;
+    const double of_this = log(static_cast<double>(all.sum)) + (1.0 - smoothing) * at_label +
+                           smoothing / static_cast<double>(s.classes) * below;
+    of_row[row] = mask != nullptr ? static_cast<double>(mask[row]) * of_this : of_this;
     shares[2 * row] = known ? all.max : nanf("");
     shares[2 * row + 1] = known ? 1.0f / all.sum : nanf("");
   }
@@ -46,12 +48,14 @@ __global__ void __launch_bounds__(gpu::kRowBlock)
 template <int kThreads, int kWidth>
 __global__ void __launch_bounds__(gpu::kRowBlock)
     cross_entropy_grad_rows(CrossEntropy s, const float* __restrict__ logits,
-                            const int64_t* __restrict__ labels, const float* __restrict__ shares,
-                            const float* __restrict__ dloss, float* __restrict__ dlogits) {
+                            const int64_t* __restrict__ labels, const float* __restrict__ mask,
+                            const float* __restrict__ shares, const float* __restrict__ dloss,
+                            float* __restrict__ dlogits) {
   using Group = gpu::RowGroup<kThreads>;
-  const float scale = *dloss / static_cast<float>(s.rows);
+  const float mean_scale = *dloss / static_cast<float>(s.rows);
   const float everywhere = s.smoothing / static_cast<float>(s.classes), at_label = 1.0f - s.smoothing;
   for (int64_t row = Group::first(); row < s.rows; row += Group::step()) {
+    const float scale = mask != nullptr ? mean_scale * mask[row] : mean_scale;
     const float max = shares[2 * row], inv_sum = shares[2 * row + 1];
     const int64_t label = labels[row];
     for (int64_t i = Group::lane(); i < s.classes / kWidth; i += kThreads) {
@@ -68,26 +72,28 @@ __global__ void __launch_bounds__(gpu::kRowBlock)
 }  // namespace
 
 void kernels::cross_entropy(gpu::Queue& q, const CrossEntropy& s, const float* logits, const int64_t* labels,
-                            float* loss, float* shares) {
+                            const float* mask, float* loss, float* shares) {
   Scratch<double> of_row(q, s.rows, "cross_entropy");
   const bool packs = gpu::can_pack<4>(s.classes, logits);
   const auto by_warp = packs ? cross_entropy_rows<32, 4> : cross_entropy_rows<32, 1>;
   const auto by_block = packs ? cross_entropy_rows<gpu::kRowBlock, 4> : cross_entropy_rows<gpu::kRowBlock, 1>;
   launch(q, "cross_entropy", s.classes <= gpu::kWarpRow ? by_warp : by_block,
-         gpu::row_blocks(s.rows, s.classes), gpu::kRowBlock, 0, s, logits, labels, of_row.data(), shares);
+         gpu::row_blocks(s.rows, s.classes), gpu::kRowBlock, 0, s, logits, labels, mask, of_row.data(),
+         shares);
   launch(q, "cross_entropy_total", gpu::row_total<gpu::kRowBlock>, 1, gpu::kRowBlock, 0, s.rows,
          1.0 / static_cast<double>(s.rows), of_row.data(), loss);
 }
 
 void kernels::cross_entropy_grad(gpu::Queue& q, const CrossEntropy& s, const float* logits,
-                                 const int64_t* labels, const float* shares, const float* dloss,
-                                 float* dlogits) {
+                                 const int64_t* labels, const float* mask, const float* shares,
+                                 const float* dloss, float* dlogits) {
   const bool packs = gpu::can_pack<4>(s.classes, logits, static_cast<const float*>(dlogits));
   const auto by_warp = packs ? cross_entropy_grad_rows<32, 4> : cross_entropy_grad_rows<32, 1>;
   const auto by_block =
       packs ? cross_entropy_grad_rows<gpu::kRowBlock, 4> : cross_entropy_grad_rows<gpu::kRowBlock, 1>;
   launch(q, "cross_entropy_grad", s.classes <= gpu::kWarpRow ? by_warp : by_block,
-         gpu::row_blocks(s.rows, s.classes), gpu::kRowBlock, 0, s, logits, labels, shares, dloss, dlogits);
+         gpu::row_blocks(s.rows, s.classes), gpu::kRowBlock, 0, s, logits, labels, mask, shares, dloss,
+         dlogits);
 }
 
 }  // namespace fovea

@@ -6,13 +6,14 @@
 
 #include "kernels/arena.h"
 #include "kernels/cuda/check.h"
+#include "kernels/cuda/event.h"
 
 namespace fovea::cuda {
 namespace {
 
 constexpr int kMaxDevices = 16;
 
-// The functions of a MemorySource carry no state, so there is one pair per device.
+// The functions of a MemorySource carry no state, so there is one of each per device.
 template <int kDevice>
 void* allocate_on(std::size_t bytes) {
   void* memory = nullptr;
@@ -27,15 +28,23 @@ void release_on(void* memory, std::size_t) {
   if (cudaSetDevice(kDevice) == cudaSuccess) (void)cudaFree(memory);
 }
 
-MemorySource device_memory(int device) {
-  static constexpr auto allocates = []<int... kDevice>(std::integer_sequence<int, kDevice...>) {
-    return std::array{&allocate_on<kDevice>...};
+template <int kDevice>
+void* pin_for(std::size_t bytes) {
+  void* memory = nullptr;
+  // The device's own context, and not that of the GPU which happens to be the thread's.
+  if (cudaSetDevice(kDevice) != cudaSuccess ||
+      cudaHostAlloc(&memory, bytes, cudaHostAllocPortable) != cudaSuccess) {
+    (void)cudaGetLastError();
+    return nullptr;
   }
-  (std::make_integer_sequence<int, kMaxDevices>());
-  static constexpr auto releases = []<int... kDevice>(std::integer_sequence<int, kDevice...>) {
-    return std::array{&release_on<kDevice>...};
-  }
-  (std::make_integer_sequence<int, kMaxDevices>());
+  return memory;
+}
+void unpin(void* memory, std::size_t) { (void)cudaFreeHost(memory); }
+
+template <int... kDevice>
+MemorySource device_memory(int device, std::integer_sequence<int, kDevice...>) {
+  static constexpr std::array allocates{&allocate_on<kDevice>...};
+  static constexpr std::array releases{&release_on<kDevice>...};
   const auto index = static_cast<std::size_t>(device);
   return {.name = "cuda:" + std::to_string(device),
           .alignment = 256,
@@ -43,7 +52,20 @@ MemorySource device_memory(int device) {
           .release = releases.at(index)};
 }
 
+template <int... kDevice>
+MemorySource pinned_memory(int device, std::integer_sequence<int, kDevice...>) {
+  static constexpr std::array allocates{&pin_for<kDevice>...};
+  return {.name = "pinned memory for cuda:" + std::to_string(device),
+          .alignment = 256,
+          .allocate = allocates.at(static_cast<std::size_t>(device)),
+          .release = &unpin};
+}
+
 }  // namespace
+
+MemorySource pinned_memory(int device) {
+  return pinned_memory(device, std::make_integer_sequence<int, kMaxDevices>());
+}
 
 int device_count() {
   int count = 0;
@@ -78,7 +100,7 @@ std::string versions() {
 
 Stream::Stream(int device) : device_(device) {
   make_current();
-  arena_ = std::make_unique<Arena>(device_memory(device));
+  arena_ = std::make_unique<Arena>(device_memory(device, std::make_integer_sequence<int, kMaxDevices>()));
   // Non-blocking: no hidden waiting for the default stream, which this project never uses.
   CHECK_CUDA(cudaStreamCreateWithFlags(&raw_, cudaStreamNonBlocking));
 }
@@ -142,6 +164,8 @@ void Stream::replay(const Captured& captured) {
   auto* const program = static_cast<CUgraphExec_st*>(const_cast<void*>(captured.work.get()));
   CHECK_CUDA(cudaGraphLaunch(program, raw_));
 }
+
+void Stream::wait(const Event& event) { CHECK_CUDA(cudaStreamWaitEvent(raw_, event.get(), 0)); }
 
 bool Stream::capturing() const {
   cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;

@@ -13,9 +13,12 @@ struct CUstream_st;
 
 namespace fovea {
 class Arena;
-}
+struct MemorySource;
+}  // namespace fovea
 
 namespace fovea::cuda {
+
+class Event;
 
 /// GPUs that this process can use; 0 without a GPU or driver. Never throws for their absence.
 int device_count();
@@ -25,6 +28,10 @@ std::string missing_reason();
 std::string device_name(int device);
 /// "driver for CUDA 13.1, runtime 13.0". throws CudaError
 std::string versions();
+
+/// Host memory that never leaves its place, so that copies to this GPU run beside everything else. Costs far more to get
+/// than other memory, which an arena makes up for. It must outlive the copies from it: nothing waits for them.
+MemorySource pinned_memory(int device);
 
 /// The queue of one GPU: kernels and copies on it run one after another, and beside other streams.
 /// The arena of a stream serves this stream only: see Arena on why a freed block may be reused at once.
@@ -48,6 +55,8 @@ class Stream {
   void make_current() const;
   /// Waits for all work issued so far. Errors of earlier kernels appear here.
   void synchronize() const;
+  /// Work issued from now on begins after the event's point, on whichever stream that is. Does not wait.
+  void wait(const Event& event);
   /// From now on the work issued here becomes a CUDA graph instead of being run, until end_capture(); nothing may
   /// wait then. throws CudaError
   void begin_capture();

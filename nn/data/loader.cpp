@@ -14,15 +14,18 @@ constexpr std::size_t kBatchesAhead = 2;
 
 }  // namespace
 
-Loader::Loader(WindowDataset data, LoaderOptions options, const Device& device)
-    : plan_{std::move(data), options}, device_(device) {
+Loader::Loader(WindowDataset data, LoaderOptions options, std::unique_ptr<Upload> upload)
+    : plan_{data, options, upload->beside() ? upload->device().staging() : data.movie().device()},
+      upload_(std::move(upload)) {
   if (options.batch < 1) reject<ValueError>("loader", "batch must be at least 1, got {}", options.batch);
+  if (options.last_batch == LastBatch::pad && !options.shuffle)
+    reject<ValueError>("loader", "only shuffled batches can be padded: the others are windows in a row");
   if (!options.shuffle) {
     for (std::size_t r = 0; r < plan_.data.runs().size(); ++r) {
       const std::int64_t first = plan_.data.first_sample(r), last = plan_.data.first_sample(r + 1);
       for (std::int64_t sample = first; sample < last; sample += options.batch) {
         const std::int64_t size = std::min(options.batch, last - sample);
-        if (options.drop_last && size < options.batch) continue;
+        if (options.last_batch == LastBatch::drop && size < options.batch) continue;
         std::vector<std::int64_t>& batch = plan_.runs.emplace_back(static_cast<std::size_t>(size));
         std::iota(batch.begin(), batch.end(), sample);
       }
@@ -30,7 +33,8 @@ Loader::Loader(WindowDataset data, LoaderOptions options, const Device& device)
   }
   if (batches_per_epoch() < 1)
     reject<ValueError>("loader",
-                       "no batch of {} can be made from {} samples with drop_last; take a smaller batch",
+                       "no batch of {} can be made from {} samples if smaller ones are dropped; take a "
+                       "smaller batch",
                        options.batch, plan_.data.size());
 }
 
@@ -40,7 +44,7 @@ void Loader::seek(LoaderPosition position) {
   if (position.epoch < 0 || position.batch < 0 || position.batch > batches_per_epoch())
     reject<ValueError>("loader", "there is no epoch {}, batch {}: an epoch has {} batches", position.epoch,
                        position.batch, batches_per_epoch());
-  prefetch_.reset();
+  start_again();
   position_ = position;
 }
 
@@ -54,36 +58,62 @@ std::optional<Batch> Loader::next() {
     ++position_.batch;
     return batch;
   } catch (...) {
-    // The thread has ended, or is ahead of a batch that nobody got: the next call starts one at position_.
-    prefetch_.reset();
+    start_again();
     throw;
   }
 }
 
-Batch Loader::make_next() {
-  Batch batch;
-  if (plan_.options.prefetch) {
-    if (!prefetch_)
-      prefetch_ = std::make_unique<Prefetch<Batch>>(
-          [plan = plan_, at = position_]() mutable {
-            Batch made = plan.make(at);
-            at = plan.after(at);
-            return made;
-          },
-          kBatchesAhead);
-    batch = prefetch_->next();
-  } else {
-    batch = plan_.make(position_);
+/// Forgets what is ahead of position_: the next call begins there.
+void Loader::start_again() {
+  prefetch_.reset();
+  upload_->drop();
+}
+
+void Loader::start_thread() {
+  prefetch_ = std::make_unique<Prefetch<Batch>>(
+      [plan = plan_, at = position_]() mutable {
+        Batch made = plan.make(at);
+        at = plan.after(at);
+        return made;
+      },
+      kBatchesAhead);
+}
+
+void Loader::upload(Batch batch) {
+  upload_->start({{batch.x, batch.target, batch.mask}});
+  samples_ = std::move(batch.samples);
+}
+
+/// Starts the batch after this one if the thread has made it. Whatever fails is for the next call to meet again.
+void Loader::upload_ahead() {
+  if (!upload_->beside() || !prefetch_ || !prefetch_->ready()) return;
+  try {
+    upload(prefetch_->next());
+  } catch (...) {
+    start_again();
   }
-  batch.x = batch.x.to(device_);
-  batch.target = batch.target.to(device_);
+}
+
+Batch Loader::make_next() {
+  if (!upload_->started()) {
+    if (plan_.options.prefetch && !prefetch_) start_thread();
+    upload(prefetch_ ? prefetch_->next() : plan_.make(position_));
+  }
+  Batch batch;
+  batch.samples = std::move(samples_);
+  const std::vector<Tensor> tensors = upload_->take();
+  batch.x = tensors[0];
+  batch.target = tensors[1];
+  batch.mask = tensors[2];
   if (!plan_.options.shuffle) batch.x = rolling_window(batch.x, plan_.data.history());
+  upload_ahead();
   return batch;
 }
 
 std::int64_t Loader::Plan::batches() const {
   if (!options.shuffle) return static_cast<std::int64_t>(runs.size());
-  return options.drop_last ? data.size() / options.batch : (data.size() + options.batch - 1) / options.batch;
+  return options.last_batch == LastBatch::drop ? data.size() / options.batch
+                                               : (data.size() + options.batch - 1) / options.batch;
 }
 
 LoaderPosition Loader::Plan::after(LoaderPosition position) const {
@@ -107,10 +137,16 @@ Batch Loader::Plan::make(LoaderPosition position) {
     epoch = position.epoch;
   }
   const std::int64_t first = position.batch * options.batch;
-  const std::int64_t count = std::min(options.batch, data.size() - first);
-  batch.samples.assign(order.begin() + first, order.begin() + first + count);
+  const std::int64_t left = std::min(options.batch, data.size() - first);
+  const std::int64_t count = options.last_batch == LastBatch::pad ? options.batch : left;
+  for (std::int64_t i = 0; i < count; ++i)
+    batch.samples.push_back(order[static_cast<std::size_t>((first + i) % data.size())]);
   const Shape& movie = data.movie().shape();
-  const Device& host = data.movie().device();
+  if (options.last_batch == LastBatch::pad) {
+    std::vector<float> mask(static_cast<std::size_t>(count), 0.0f);
+    std::fill_n(mask.begin(), left, 1.0f);
+    batch.mask = Tensor::from(mask, {count}, host, "batch");
+  }
   batch.x = Tensor::empty({count, data.history(), movie[1], movie[2]}, DType::f32, host, "batch");
   batch.target = Tensor::empty({count, data.cells()}, DType::f32, host, "batch");
   data.gather(batch.samples, batch.x, batch.target);

@@ -4,18 +4,27 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "nn/data/prefetch.h"
 #include "nn/data/window_dataset.h"
+#include "tensor/upload.h"
 
 namespace fovea::nn {
 
+/// What becomes of samples that are too few for a batch.
+enum class LastBatch {
+  keep,  ///< they are a smaller batch
+  drop,  ///< they are left out
+  pad,  ///< samples from the start of the epoch's order fill it up, so that statistics of the batch see real ones
+};
+
 struct LoaderOptions {
   std::int64_t batch = 1;
-  bool shuffle = true;     ///< each epoch in an order of its own, drawn from seed and epoch
-  bool drop_last = false;  ///< leave out batches that are smaller than `batch`
-  bool prefetch = true;    ///< make batches on a thread, two ahead; changes no value
+  bool shuffle = true;                     ///< each epoch in an order of its own, drawn from seed and epoch
+  LastBatch last_batch = LastBatch::keep;  ///< pad needs shuffle
+  bool prefetch = true;                    ///< make batches on a thread, two ahead; changes no value
   std::uint64_t seed = 0;
 };
 
@@ -23,6 +32,8 @@ struct Batch {
   Tensor x;                           ///< [B, history, H, W] f32, normalised
   Tensor target;                      ///< [B, cells] f32
   std::vector<std::int64_t> samples;  ///< indices in the dataset
+  Tensor mask =
+      {};  ///< of a loader that pads: [B] f32, 1, and 0 where a sample fills up; for losses. Else undefined
 };
 
 /// The batch that next() gives next.
@@ -38,10 +49,15 @@ struct LoaderPosition {
 /// Shuffled batches copy their windows. Without shuffling, a batch is successive windows of one run (the last
 /// of a run may be small) and x is a rolling view: its frames are stored once, and an f32 movie that needs
 /// neither normalising nor moving is not copied at all.
+///
+/// For a GPU, batches are made in pinned memory, and the next one is copied while kernels work on the last (Upload).
 class Loader {
  public:
-  /// throws ValueError if batch < 1, or if drop_last leaves no batch
-  Loader(WindowDataset data, LoaderOptions options, const Device& device);
+  /// throws ValueError if batch < 1, if LastBatch::drop leaves no batch, or if batches without shuffling are padded
+  Loader(WindowDataset data, LoaderOptions options, const Device& device)
+      : Loader(std::move(data), options, std::make_unique<Upload>(device)) {}
+  /// To upload's device.
+  Loader(WindowDataset data, LoaderOptions options, std::unique_ptr<Upload> upload);
 
   /// Nothing at the end of an epoch. throws what the making of the batch threw, on whichever thread that was;
   /// the position is then unchanged, and the next call tries the same batch again
@@ -60,6 +76,7 @@ class Loader {
   struct Plan {
     WindowDataset data;
     LoaderOptions options;
+    Device host;                                       // where shuffled batches are made
     std::vector<std::vector<std::int64_t>> runs = {};  // unshuffled: samples of each batch
     std::int64_t epoch = -1;
     std::vector<std::int64_t> order = {};  // shuffled: of this epoch
@@ -70,11 +87,16 @@ class Loader {
     LoaderPosition after(LoaderPosition position) const;
   };
 
+  void start_thread();
+  void upload(Batch batch);
+  void upload_ahead();
   Batch make_next();
+  void start_again();
 
   Plan plan_;
-  Device device_;
   LoaderPosition position_;
+  std::unique_ptr<Upload> upload_;             // a batch that was started is the one at position_
+  std::vector<std::int64_t> samples_;          // of it
   std::unique_ptr<Prefetch<Batch>> prefetch_;  // from the first next() on
 };
 

@@ -24,6 +24,12 @@ class Prefetch {
   Prefetch(std::function<T()> produce, std::size_t depth)
       : produce_(std::move(produce)), depth_(depth), thread_([this](std::stop_token stop) { work(stop); }) {}
 
+  /// Whether next() has a value at once. For hints: what it says depends on timing.
+  bool ready() {
+    const std::lock_guard lock(mutex_);
+    return !values_.empty();
+  }
+
   T next() {
     std::unique_lock lock(mutex_);
     filled_.wait(lock, [this] { return !values_.empty() || failure_ != nullptr; });

@@ -28,9 +28,11 @@ struct TrainingBench {
       : device(where),
         model({.cells = 2, .history = 2, .size = 6, .channels = {2, 2}, .kernels = {3, 3}}, where),
         optimizer(nn::adam({nn::all_parameters(model)}, 1e-2)),
-        loader(nn::WindowDataset(random({40, 6, 6}, "movie"), random({2, 40}, "rates"),
-                                 nn::ResponseLayout::cells_time, {.history = 2}),
-               {.batch = 3, .shuffle = true, .drop_last = true, .prefetch = prefetch, .seed = 4}, where) {
+        loader(
+            nn::WindowDataset(random({40, 6, 6}, "movie"), random({2, 40}, "rates"),
+                              nn::ResponseLayout::cells_time, {.history = 2}),
+            {.batch = 3, .shuffle = true, .last_batch = nn::LastBatch::drop, .prefetch = prefetch, .seed = 4},
+            where) {
     nn::initialize(model, 3);
   }
 

@@ -284,11 +284,13 @@ TEST_CASE("each window comes once per epoch, aligned with its target, in a new o
 TEST_CASE("the last batch is small, or left out") {
   const Device device = Device::cpu();
   const nn::WindowDataset data = Recording{20}.dataset(device, {.history = 4});
-  nn::Loader all(data, {.batch = 5}, device), full(data, {.batch = 5, .drop_last = true}, device);
+  nn::Loader all(data, {.batch = 5}, device),
+      full(data, {.batch = 5, .last_batch = nn::LastBatch::drop}, device);
   CHECK(epoch(all).back().samples.size() == 1);
   CHECK(epoch(full).size() == 3);
-  CHECK(message([&] { nn::Loader(data, {.batch = 17, .drop_last = true}, device); }) ==
-        "loader: no batch of 17 can be made from 16 samples with drop_last; take a smaller batch");
+  CHECK(
+      message([&] { nn::Loader(data, {.batch = 17, .last_batch = nn::LastBatch::drop}, device); }) ==
+      "loader: no batch of 17 can be made from 16 samples if smaller ones are dropped; take a smaller batch");
   CHECK(message([&] { nn::Loader(data, {.batch = 0}, device); }) ==
         "loader: batch must be at least 1, got 0");
 }
@@ -351,7 +353,7 @@ TEST_CASE("unshuffled batches are rolling views; an f32 movie is not copied") {
     CHECK(batch.x.shares_memory_with(floating.movie()));
     CHECK(batch.target.shares_memory_with(floating.responses()));
   }
-  nn::Loader full(floating, {.batch = 4, .shuffle = false, .drop_last = true}, device);
+  nn::Loader full(floating, {.batch = 4, .shuffle = false, .last_batch = nn::LastBatch::drop}, device);
   CHECK(full.batches_per_epoch() == 3);
 }
 

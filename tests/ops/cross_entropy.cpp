@@ -19,7 +19,19 @@ Tensor labels_for(const Shape& logits, const Device& device) {
   return constant(labels, {logits[0]}, device);
 }
 
-/// params: smoothing in thousandths; none: 0.
+/// Some samples count less than others, and some not at all.
+double mask_of(std::int64_t row) { return static_cast<double>(row % 3) / 2; }
+
+/// params[1]: whether there is a mask.
+bool masked(const Sample& sample) { return sample.params.size() > 1 && sample.params[1] != 0; }
+
+Tensor mask_for(const Shape& logits, const Device& device) {
+  std::vector<float> mask;
+  for (std::int64_t row = 0; row < logits[0]; ++row) mask.push_back(static_cast<float>(mask_of(row)));
+  return Tensor::from(mask, {logits[0]}, device, "test");
+}
+
+/// params[0]: smoothing in thousandths; none: 0.
 double smoothing(const Sample& sample) {
   return sample.params.empty() ? 0.0 : static_cast<double>(static_cast<float>(sample.params[0]) / 1000.0f);
 }
@@ -35,8 +47,9 @@ Doubles mean_loss(const Doubles& x, const Sample& sample, bool magnitude) {
     for (std::int64_t c = 0; c < classes; ++c) {
       const double target = smoothing(sample) / static_cast<double>(classes) +
                             (c == label_of(row, classes) ? 1 - smoothing(sample) : 0);
-      total += target * (magnitude ? 1 + std::abs(logits[c] - most) + std::log(sum)
-                                   : std::log(sum) + most - logits[c]);
+      total +=
+          (masked(sample) ? mask_of(row) : 1.0) * target *
+          (magnitude ? 1 + std::abs(logits[c] - most) + std::log(sum) : std::log(sum) + most - logits[c]);
     }
   }
   return {total / static_cast<double>(rows)};
@@ -45,6 +58,12 @@ Doubles mean_loss(const Doubles& x, const Sample& sample, bool magnitude) {
 }  // namespace
 
 TEST_CASE("cross_entropy") {
+  const auto with_mask = [](const Shape& mask, DType dtype) {
+    return [=](const Device& d) {
+      cross_entropy(Tensor::zeros({2, 3}, DType::f32, d), Tensor::zeros({2}, DType::i64, d), {},
+                    Tensor::zeros(mask, dtype, d));
+    };
+  };
   const auto with = [](const Shape& logits, const Shape& labels, DType dtype = DType::f32,
                        DType label_dtype = DType::i64, float label_smoothing = 0.0f) {
     return [=](const Device& d) {
@@ -65,13 +84,16 @@ TEST_CASE("cross_entropy") {
                    {{{2, 1024}}},
                    {{{2, 1025}}, {100}},
                    {{{2, 1028}}, {100}},
+                   {{{5, 6}}, {100, 1}},
+                   {{{2, 1025}}, {0, 1}},
                    {{{300, 10}}, {}, DType::f32, true},
                    {{{256, 1000}}, {100}, DType::f32, true},
                    {{{20, 3001}}, {}, DType::f32, true}},
        .apply =
            [](std::span<const Var> in, const Sample& sample) {
              return cross_entropy(in[0], labels_for(in[0].shape(), in[0].device()),
-                                  {.label_smoothing = static_cast<float>(smoothing(sample))});
+                                  {.label_smoothing = static_cast<float>(smoothing(sample))},
+                                  masked(sample) ? mask_for(in[0].shape(), in[0].device()) : Tensor());
            },
        .reference = [](std::span<const Doubles> in,
                        const Sample& sample) { return mean_loss(in[0], sample, false); },
@@ -86,6 +108,10 @@ TEST_CASE("cross_entropy") {
                     "cross_entropy: logits [2, 3] is f64, expected f32; convert it with to()"},
                    {"labels of another type", with({2, 3}, {2}, DType::f32, DType::f32),
                     "cross_entropy: labels [2] is f32, expected i64; convert it with to()"},
+                   {"another number of samples in the mask", with_mask({3}, DType::f32),
+                    "cross_entropy: logits [2, 3] has 2 samples, mask [3] expects [2]"},
+                   {"a mask of another type", with_mask({2}, DType::u8),
+                    "cross_entropy: mask [2] is u8, expected f32; convert it with to()"},
                    {"too much smoothing", with({2, 3}, {2}, DType::f32, DType::i64, 1.5f),
                     "cross_entropy: label_smoothing is 1.5, expected 0..1"}}});
 }
