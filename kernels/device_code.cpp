@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/device_code.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 
@@ -73,6 +75,14 @@ bool has_code_for(std::string_view architectures, int major, int minor) {
     if (ptx || (machine && number / 10 == major)) return true;
   }
   return false;
+}
+
+std::string why_no_code(std::string_view architectures, int major, int minor) {
+  if (has_code_for(architectures, major, minor)) return {};
+  return fmt::format(
+      "the GPU has compute capability {0}.{1}, and this build has code for {2} only: configure with "
+      "-DFOVEA_CUDA_ARCHITECTURES={0}{1} and build again",
+      major, minor, architectures);
 }
 
 }  // namespace fovea

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace fovea {
@@ -37,5 +38,7 @@ std::string_view compiled_architectures();
 /// 'f' those of its family.
 /// "native" and "all" leave the answer to the driver: true.
 bool has_code_for(std::string_view architectures, int major, int minor);
+/// Why not, and how to get it, in one line; empty if it does.
+std::string why_no_code(std::string_view architectures, int major, int minor);
 
 }  // namespace fovea

@@ -50,6 +50,13 @@ TEST_CASE("code serves its own architecture, and what its kind reaches beyond") 
   CHECK_FALSE(has_code_for("", 9, 0));
 }
 
+TEST_CASE("a GPU that the build has no code for is told with its capability, the list and the cure") {
+  CHECK(why_no_code("80 90a", 9, 0).empty());
+  CHECK(why_no_code("80-real 90a", 12, 0) ==
+        "the GPU has compute capability 12.0, and this build has code for 80-real 90a only: configure with "
+        "-DFOVEA_CUDA_ARCHITECTURES=120 and build again");
+}
+
 TEST_CASE("device_code() tells of every CUDA source, once for each architecture") {
   if (!FOVEA_HAS_CUDA) {
     CHECK(device_code().empty());

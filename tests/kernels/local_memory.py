@@ -5,8 +5,8 @@
 usage: fovea ops --device-code --json | local_memory.py LIST
        local_memory.py --self-test
 
-A line of the list is `SOURCE: KERNEL | ARCHITECTURE | REASON`, with the kernel's name as `fovea ops --device-code` shows it
-and * for any architecture. Local memory lies off the chip; a few bytes outside of the loops cost nothing, an array that is
+A line of the list is `SOURCE: KERNEL | ARCHITECTURES | REASON`, with the kernel's name as `fovea ops --device-code` shows
+it; * stands for any architecture. Local memory lies off the chip; a few bytes outside of the loops cost nothing, an array that is
 indexed by a variable costs a lot. An entry that no kernel needs any more fails, too; one for architectures that this build
 has no code for is not judged.
 """
@@ -21,10 +21,10 @@ def entries_of(text):
     for line in text.splitlines():
         if not line.strip() or line.startswith("#"):
             continue
-        kernel, architecture, reason = (part.strip() for part in line.split("|"))
+        kernel, architectures, reason = (part.strip() for part in line.split("|"))
         if not reason:
             sys.exit(f"no reason: {line}")
-        entries.append((kernel, architecture))
+        entries += [(kernel, architecture) for architecture in architectures.split()]
     return entries
 
 
@@ -56,7 +56,7 @@ def self_test():
     assert not complaints([good], [])
     assert "a.cu: g | 90a |: 16 bytes" in complaints([good, bad], [])[0]
     assert len(complaints([kernel("g", "90a", 0, 4)], [])) == 1
-    assert not complaints([good, bad], entries_of("# why\na.cu: g | 90a | outside of the loops\n"))
+    assert not complaints([good, bad], entries_of("# why\na.cu: g | 75 90a | outside of the loops\n"))
     assert not complaints([good, bad], [("a.cu: g", "*")])
     assert len(complaints([bad], [("a.cu: g", "80")])) == 1  # of another architecture
     assert "remove" in complaints([good], [("a.cu: f<1>", "*")])[0]
