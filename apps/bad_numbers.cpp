@@ -68,6 +68,16 @@ StoppedRun out_of_memory(const std::bad_alloc& error, std::int64_t step, const C
   return StoppedRun(fmt::format("step {}: {}\n{}{}", step, what, kept(run), less));
 }
 
+StoppedRun device_failed(const DeviceFault& fault, std::int64_t step, const Config& config,
+                         const RunFolder& run) {
+  std::string go_on;
+  if (!checkpoints_of(run.path()).empty())
+    go_on = fmt::format("; go on from it with: fovea train {} --resume --out {}", config.text("model.name"),
+                        run.path().string());
+  return StoppedRun(
+      fmt::format("step {}: the device failed: {}\n{}{}", step, fault.what(), kept(run), go_on));
+}
+
 StoppedRun stopped_without_finding(const std::string& noticed, std::int64_t step, const RunFolder& run) {
   return StoppedRun(
       fmt::format("{} at step {}\n{}; doing the steps since then again met finite numbers only: the "

@@ -10,6 +10,7 @@
 #include "apps/checked_step.h"
 #include "apps/exit_code.h"
 #include "apps/run_folder.h"
+#include "kernels/device_fault.h"
 
 namespace fovea::apps {
 
@@ -33,6 +34,10 @@ StoppedRun stopped_at(const BadStep& bad, const Config& config, const Device& de
 /// The error of a run that found no memory for a step: who asked for how much, the largest owners, what is kept, and
 /// how to go on with less.
 StoppedRun out_of_memory(const std::bad_alloc& error, std::int64_t step, const Config& config,
+                         const RunFolder& run);
+
+/// The error of a run whose device failed in a step: what it says of itself, what is kept, and how to go on.
+StoppedRun device_failed(const DeviceFault& fault, std::int64_t step, const Config& config,
                          const RunFolder& run);
 
 /// The error of a run whose bad step did not show again.

@@ -8,9 +8,11 @@
 #include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 #include <type_traits>
 
 #include "apps/cli.h"
+#include "apps/device_code.h"
 #include "apps/exit_code.h"
 #include "autograd/cost.h"
 #include "autograd/op_list.h"
@@ -97,15 +99,30 @@ std::string ops_table() {
 }
 
 void register_ops(CLI::App& program, Action& action) {
-  const auto json = std::make_shared<bool>(false);
+  const auto json = std::make_shared<bool>(false), of_kernels = std::make_shared<bool>(false);
   CLI::App* command =
       program.add_subcommand("ops", "List the ops: devices, element types, gradient, determinism, cost");
   command->add_flag("--json", *json, "One JSON object on stdout");
+  command->add_flag("--device-code", *of_kernels,
+                    "List the CUDA kernels instead: registers, shared and local memory, spills");
   command->footer(
       "Costs are formulas in the extents of the signature. 'N, C, S...' takes what is left into S; E is the\n"
-      "size of an element in bytes; dx is 1 where the gradient of x is asked for, else 0.");
-  command->callback([json, &action] {
-    action = [json] {
+      "size of an element in bytes; dx is 1 where the gradient of x is asked for, else 0.\n"
+      "--device-code, from the compiler's report: bytes of shared memory are static ones of a block; local "
+      "memory\n"
+      "(spills among it) is a thread's; 'warps' is how many the registers of a multiprocessor hold, 'blocks' "
+      "how\n"
+      "many its shared memory does.");
+  command->callback([json, of_kernels, &action] {
+    action = [json, of_kernels] {
+      if (*of_kernels) {
+        const auto kernels = device_code();
+        if (kernels.empty())
+          throw std::runtime_error(
+              "this build has no device code: install the CUDA Toolkit and configure again");
+        fmt::print("{}", *json ? device_code_json(kernels) : device_code_table(kernels));
+        return static_cast<int>(kDone);
+      }
       fmt::print("{}", *json ? ops_json() : ops_table());
       return static_cast<int>(kDone);
     };

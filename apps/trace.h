@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "autograd/tape.h"
+#include "kernels/range.h"
 
 namespace fovea::apps {
 
@@ -46,11 +47,11 @@ class Trace {
   std::vector<Event> ring_;
 };
 
-/// A span from here to the end of the block. Without a trace it is one comparison.
+/// A span from here to the end of the block, for a profiler of CUDA programs, too. Without a trace it is one comparison.
 class Span {
  public:
   Span(Trace* trace, const char* name, const char* category)
-      : trace_(trace), name_(name), category_(category) {
+      : trace_(trace), name_(name), category_(category), range_(name) {
     if (trace_ == nullptr) return;
     trace_->mark();
     start_ns_ = trace_->last_ns();
@@ -65,6 +66,7 @@ class Span {
   Trace* trace_;
   const char *name_, *category_;
   std::int64_t start_ns_ = 0;
+  Range range_;
 };
 
 /// Puts every op of a tape into a trace, forward and backward, with module and shapes.

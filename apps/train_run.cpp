@@ -74,6 +74,9 @@ class Trainer {
     } catch (const std::bad_alloc& error) {
       progress.finish();
       throw out_of_memory(error, state_.step + 1, config_, run_);
+    } catch (const DeviceFault& fault) {
+      progress.finish();
+      throw device_failed(fault, state_.step + 1, config_, run_);
     }
     progress.finish();
     if (trace_) replace_file(*request_.profile, trace_->json());

@@ -43,14 +43,14 @@ void* Arena::allocate(std::size_t bytes, const char* owner) {
 #else
   const std::size_t size = std::max<std::size_t>(bytes, 1);
 #endif
-  if (bytes > limit_ || size > limit_ - std::min(limit_, live_)) refuse(bytes, owner);
-  if (refuse_in_ > 0 && --refuse_in_ == 0) refuse(bytes, owner);
+  if (bytes > limit_ || size > limit_ - std::min(limit_, live_)) refuse_locked(bytes, owner);
+  if (refuse_in_ > 0 && --refuse_in_ == 0) refuse_locked(bytes, owner);
 
   // What can throw comes before the first change that counts.
   OwnerBytes& account = owners_[owner];
   Block*& free = free_[{pool_, size}];
   if (free == nullptr) free = make_block(size);
-  if (free == nullptr) refuse(bytes, owner);
+  if (free == nullptr) refuse_locked(bytes, owner);
   Block& block = *free;
   free = block.next_free;
   if (block.owner != nullptr) cached_ -= size;
@@ -176,7 +176,7 @@ void Arena::trim_locked() noexcept {
   }
 }
 
-void Arena::refuse(std::size_t bytes, const char* owner) const {
+void Arena::refuse_locked(std::size_t bytes, const char* owner) const {
   const auto mib = [](std::size_t count) { return static_cast<double>(count) / (1 << 20); };
   std::string text =
       fmt::format("out of memory on {}: {} asked for {:.1f} MiB with {:.1f} MiB live (peak {:.1f} MiB",
@@ -190,6 +190,11 @@ void Arena::refuse(std::size_t bytes, const char* owner) const {
   if (listed == 0) text += " none";
   text += "; try a smaller batch";
   throw OutOfMemory(std::move(text), bytes, live_, peak_);
+}
+
+void Arena::refuse(std::size_t bytes, const char* owner) const {
+  const std::lock_guard lock(mutex_);
+  refuse_locked(bytes, owner);
 }
 
 MemorySource host_memory(std::string name) {

@@ -79,6 +79,8 @@ class Arena {
   /// Refuses the n-th allocation from now on (1: the next), once, as if the source had run dry; 0: none. For
   /// tests of what an out-of-memory leaves behind.
   void refuse_nth(std::int64_t n);
+  /// For what takes memory past the arena: throws OutOfMemory, `bytes` being what it wanted, 0 if it does not tell.
+  [[noreturn]] void refuse(std::size_t bytes, const char* owner) const;
   /// Gives all cached blocks back to the source, but for those of pools.
   void trim();
 
@@ -102,7 +104,7 @@ class Arena {
   struct OwnerBytes {
     std::size_t live = 0, peak = 0;
   };
-  [[noreturn]] void refuse(std::size_t bytes, const char* owner) const;
+  [[noreturn]] void refuse_locked(std::size_t bytes, const char* owner) const;
   Stats stats_locked() const;
   void trim_locked() noexcept;
   Block* make_block(std::size_t size);

@@ -13,7 +13,7 @@
 
 namespace fovea {
 
-/// The queues of this build: the only `#if` about backends in host code outside of device.cpp.
+/// The queues of this build: the only `#if` about backends in host code outside of device.cpp and range.h.
 using Queue = std::variant<
 #if defined(__x86_64__)
     std::reference_wrapper<cpu::Avx512>, std::reference_wrapper<cpu::Avx2>,

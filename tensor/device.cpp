@@ -100,6 +100,8 @@ Device Device::cuda([[maybe_unused]] int index) {
   if (index < 0 || index >= cuda::device_count())
     reject<DeviceError>("device cuda", "there is no GPU {}, this machine has {}", index,
                         cuda::device_count());
+  if (const std::string reason = cuda::missing_code(index); !reason.empty())
+    reject<DeviceError>("device cuda", "{}", reason);
   auto stream = std::make_shared<cuda::Stream>(index);
   return Device(std::make_shared<State>(State{DeviceKind::cuda, index, stream, std::ref(*stream)}));
 #else
@@ -147,7 +149,8 @@ std::string Device::description() const {
   }
 #if FOVEA_HAS_CUDA
   if (kind() == DeviceKind::cuda)
-    return fmt::format("{} {}, {}", name(), cuda::device_name(state_->index), cuda::versions());
+    return fmt::format("{} {}, {}, {}", name(), cuda::device_name(state_->index),
+                       cuda::device_facts(state_->index), cuda::versions());
 #endif
   return name();
 }

@@ -96,7 +96,9 @@ Diagnosis diagnose(const Surroundings& where) {
   found.machine = read_machine(where.root);
   found.devices = check_devices();
   for (DeviceReport& device : found.devices)
-    if (device.name == "cuda" && !device.there) {
+    if (device.name == "cuda" && !device.there &&
+        device.description.find("-DFOVEA_CUDA_ARCHITECTURES") ==
+            std::string::npos) {  // else it says what to do
       found.get_cuda = get_cuda(found.machine, found.system, build_has_cuda());
     }
   found.data = find_data(where, found.system);

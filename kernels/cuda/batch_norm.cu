@@ -101,22 +101,23 @@ __global__ void __launch_bounds__(kThreads)
 // ---- per channel: x[batch, channels, inner] ---------------------------------------------------------------
 
 /// The packs of one slice of a channel that this thread visits: kThreads apart, over all planes of the
-/// channel as if they followed each other. Positions move by addition; only the start divides.
+/// channel as if they followed each other. Positions move by addition; only the start divides, and
+/// multiplies for the remainders: a 64-bit division is a call that needs many registers.
 template <int N>
 class SliceWalk {
  public:
   __device__ SliceWalk(const BatchNorm& s, int64_t slices)
       : channel(int64_t{blockIdx.x} / slices),
-        slice(int64_t{blockIdx.x} % slices),
+        slice(int64_t{blockIdx.x} - channel * slices),
         plane_(s.inner / N),
         channels_(s.channels),
         image_step_(kThreads / plane_),
-        step_(kThreads % plane_) {
+        step_(kThreads - image_step_ * plane_) {
     const int64_t packs = s.batch * plane_, share = (packs + slices - 1) / slices;
     at_ = slice * share + threadIdx.x;
     end_ = (slice + 1) * share < packs ? (slice + 1) * share : packs;
     image_ = at_ / plane_;
-    place_ = at_ % plane_;
+    place_ = at_ - image_ * plane_;
   }
   __device__ bool inside() const { return at_ < end_; }
   /// Number of the pack in the whole tensor.

@@ -3,24 +3,36 @@
 
 #include <cuda_runtime_api.h>
 
-#include <stdexcept>
 #include <string>
+
+#include "kernels/device_fault.h"
 
 namespace fovea::cuda {
 
-/// A call of the CUDA runtime failed. what() holds the text of the call and the runtime's own words.
-class CudaError : public std::runtime_error {
- public:
-  CudaError(const std::string& call, cudaError_t error)
-      : std::runtime_error(call + ": " + cudaGetErrorString(error) + hint(error)), code(error) {}
-  cudaError_t code;
-
- private:
-  /// Without a driver the first call says "driver version is insufficient", which sends readers astray.
-  static const char* hint(cudaError_t error) {
-    return error == cudaErrorInsufficientDriver || error == cudaErrorNoDevice ? " (no NVIDIA GPU or driver)"
-                                                                              : "";
+/// A kernel did what it must not. No call succeeds after that.
+inline bool is_kernel_fault(cudaError_t error) {
+  switch (error) {
+    case cudaErrorIllegalAddress:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorAssert:
+    case cudaErrorHardwareStackError:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorLaunchFailure:
+      return true;
+    default:
+      return false;
   }
+}
+
+/// A call of the CUDA runtime failed. what() holds the text of the call and the runtime's own words.
+class CudaError : public DeviceFault {
+ public:
+  CudaError(const std::string& call, cudaError_t error, const std::string& more = "")
+      : DeviceFault(call + ": " + cudaGetErrorString(error) + more), code(error) {}
+  cudaError_t code;
 };
 
 inline void check(cudaError_t error, const char* call) {

@@ -85,8 +85,11 @@ __global__ void __launch_bounds__(kMaxThreads, 2)
   const std::int64_t first_out = std::int64_t{channel_group} * k.outputs;  // of the group
 
   float sums[kSlide][kOut] = {};
-  const std::int64_t run = blockIdx.y, end = run * t.images + t.images;
-  for (std::int64_t image = run * t.images; image < end && image < k.batch; ++image)
+  const std::int64_t run = blockIdx.y, first_image = run * t.images, rest = k.batch - first_image;
+  x += first_image * k.image_stride;
+  dy += (first_image * all_outputs + first_out) * k.out_height * k.out_width;
+  const int images = static_cast<int>(rest < t.images ? rest : t.images);  // 32 bits: registers are scarce
+  for (int image = 0; image < images; ++image)
     for (int top = 0; top < k.out_height; top += t.rows)
       for (int left = 0; left < k.out_width; left += t.columns) {
         const int rows = min(t.rows, k.out_height - top), columns = min(t.columns, k.out_width - left);
@@ -98,8 +101,8 @@ __global__ void __launch_bounds__(kMaxThreads, 2)
                           top * k.stride_height + first_group * kSlide * k.dilation_height - k.padding_top,
                           left * k.stride_width - k.padding_left, in_rows, in_columns, t.in_rows.step,
                           t.in_columns.step, t.pitch, pieces);
-        stage_slopes<kOut>(k, dy + (image * all_outputs + first_out) * k.out_height * k.out_width, out, top,
-                           left, rows, columns, slopes);
+        stage_slopes<kOut>(k, dy + image * all_outputs * k.out_height * k.out_width, out, top, left, rows,
+                           columns, slopes);
         __syncthreads();
         if (!active) continue;
         const int below = (group - first_group) * kSlide;  // kernel rows above this thread's

@@ -102,7 +102,8 @@ __global__ void __launch_bounds__(kMaxThreads, 2) conv_terms_kernel(ConvTerms pl
     const int all = kDepthwise ? 1 : term.channels, width = t.columns + term.kernel_width - 1,
               pitch = t.pitch[k];
     const int rows = kSlide * t.groups + t.taps[k] - 1, step = term.kernel_width * kWide;
-    float* const pieces = shared + t.channels[k] * t.taps[k] * step;
+    // Not kept over the loops, where registers are scarce.
+    const auto pieces = [&] { return shared + t.channels[k] * t.taps[k] * step; };
     const std::int64_t plane = std::int64_t{plan.height} * plan.width;
     for (int c_begin = 0; c_begin < all; c_begin += t.channels[k])
       for (int r_begin = 0; r_begin < term.kernel_height; r_begin += t.taps[k]) {
@@ -113,7 +114,7 @@ __global__ void __launch_bounds__(kMaxThreads, 2) conv_terms_kernel(ConvTerms pl
           const std::int64_t from = (first_image + n) * term.channels + (kDepthwise ? out : c_begin);
           gpu::stage_planes({term.x + from * plane, plane, plan.height, plan.width}, channels,
                             top + r_begin - term.top, left - term.left, rows, width, 1, 1, pitch,
-                            pieces + n * channels * rows * pitch);
+                            pieces() + n * channels * rows * pitch);
         }
         gpu::stage_taps<kWide>({term.w + out * term.w_out + c_begin * term.w_in + r_begin * term.w_row,
                                 term.w_out, term.w_in, term.w_row, term.w_column},
@@ -122,7 +123,7 @@ __global__ void __launch_bounds__(kMaxThreads, 2) conv_terms_kernel(ConvTerms pl
         if (!active) continue;
         for (int c = 0; c < channels; ++c)
           for (int q = 0; q < term.kernel_width; ++q)
-            gpu::slide(taps, pieces + ((mine * channels + c) * rows + group * kSlide) * pitch + column + q,
+            gpu::slide(taps, pieces() + ((mine * channels + c) * rows + group * kSlide) * pitch + column + q,
                        pitch, shared + c * taps * step + q * kWide, step, sums);
         chain += channels * taps * term.kernel_width;
         if (chain < kRunTerms) continue;

@@ -8,6 +8,7 @@
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/stream.h"
 #include "kernels/ops/matmul.h"
+#include "kernels/range.h"
 
 namespace fovea {
 namespace {
@@ -16,27 +17,34 @@ namespace {
 /// to run, also when other streams are busy.
 constexpr std::size_t kWorkspaceBytes = 32u << 20;
 
-void check(cublasStatus_t status, const char* call) {
-  if (status != CUBLAS_STATUS_SUCCESS)
-    throw std::runtime_error(std::string(call) + ": " + cublasGetStatusString(status));
+/// Throws OutOfMemory if that is what it is, else DeviceFault; a kernel's fault with the names of the last launches.
+void check(cuda::Stream& stream, cublasStatus_t status, const char* call) {
+  if (status == CUBLAS_STATUS_SUCCESS) return;
+  if (status == CUBLAS_STATUS_ALLOC_FAILED) stream.arena().refuse(0, call);
+  stream.check(cudaPeekAtLastError(), call);
+  throw DeviceFault(std::string(call) + ": " + cublasGetStatusString(status));
 }
-#define CHECK_CUBLAS(call) check((call), #call)
 
 /// A stream's cuBLAS handle. It lies in the stream and goes before the stream's memory does.
 class Blas {
  public:
   explicit Blas(cuda::Stream& stream)
       : arena_(stream.arena()), workspace_(arena_.allocate(kWorkspaceBytes, "cublas")) {
-    const cublasStatus_t status = cublasCreate(&handle_);
+    cublasStatus_t status = cublasCreate(&handle_);
+    if (status ==
+        CUBLAS_STATUS_ALLOC_FAILED) {  // it wants memory of its own, and the arena may keep what is left
+      arena_.trim();
+      status = cublasCreate(&handle_);
+    }
     if (status != CUBLAS_STATUS_SUCCESS) arena_.release(workspace_);
-    check(status, "cublasCreate");
+    check(stream, status, "cublasCreate");
     const cublasStatus_t settings[] = {cublasSetStream(handle_, stream.get()),
                                        cublasSetWorkspace(handle_, workspace_, kWorkspaceBytes),
                                        cublasSetMathMode(handle_, CUBLAS_PEDANTIC_MATH)};
     for (const cublasStatus_t setting : settings) {
       if (setting == CUBLAS_STATUS_SUCCESS) continue;
       close();
-      check(setting, "cublasSetStream, cublasSetWorkspace or cublasSetMathMode");
+      check(stream, setting, "cublasSetStream, cublasSetWorkspace or cublasSetMathMode");
     }
   }
   ~Blas() { close(); }
@@ -74,20 +82,26 @@ void kernels::matmul(cuda::Stream& queue, const Matmul& shape, DType dtype, cons
     return;
   }
   const cublasHandle_t handle = blas_of(queue).handle();
+  const Range range("matmul");
+  queue.launched("matmul");
   const auto operation = [](bool transpose) { return transpose ? CUBLAS_OP_T : CUBLAS_OP_N; };
   const auto to_int = [](std::int64_t i) { return static_cast<int>(i); };
   const int m = to_int(shape.m), n = to_int(shape.n), k = to_int(shape.k);
   const int step_a = shape.transpose_a ? m : k, step_b = shape.transpose_b ? k : n;
   if (is_double) {
     const double one = 1.0, zero = 0.0;
-    CHECK_CUBLAS(cublasDgemm(handle, operation(shape.transpose_b), operation(shape.transpose_a), n, m, k,
-                             &one, static_cast<const double*>(b), step_b, static_cast<const double*>(a),
-                             step_a, &zero, static_cast<double*>(c), n));
+    check(queue,
+          cublasDgemm(handle, operation(shape.transpose_b), operation(shape.transpose_a), n, m, k, &one,
+                      static_cast<const double*>(b), step_b, static_cast<const double*>(a), step_a, &zero,
+                      static_cast<double*>(c), n),
+          "cublasDgemm");
   } else {
     const float one = 1.0f, zero = 0.0f;
-    CHECK_CUBLAS(cublasSgemm(handle, operation(shape.transpose_b), operation(shape.transpose_a), n, m, k,
-                             &one, static_cast<const float*>(b), step_b, static_cast<const float*>(a), step_a,
-                             &zero, static_cast<float*>(c), n));
+    check(queue,
+          cublasSgemm(handle, operation(shape.transpose_b), operation(shape.transpose_a), n, m, k, &one,
+                      static_cast<const float*>(b), step_b, static_cast<const float*>(a), step_a, &zero,
+                      static_cast<float*>(c), n),
+          "cublasSgemm");
   }
 }
 

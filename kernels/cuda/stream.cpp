@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/cuda/stream.h"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <utility>
 
 #include "kernels/arena.h"
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/event.h"
+#include "kernels/device_code.h"
 
 namespace fovea::cuda {
 namespace {
@@ -61,6 +64,11 @@ MemorySource pinned_memory(int device, std::integer_sequence<int, kDevice...>) {
           .release = &unpin};
 }
 
+/// "13.1" for 13010.
+std::string version_text(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
 }  // namespace
 
 MemorySource pinned_memory(int device) {
@@ -77,9 +85,23 @@ int device_count() {
 std::string missing_reason() {
   int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
-  if (error == cudaSuccess) return count > 0 ? "" : "no NVIDIA GPU is visible to this process";
+  if (error == cudaSuccess && count > 0) return missing_code(0);
   (void)cudaGetLastError();
-  return CudaError("cudaGetDeviceCount", error).what();
+  int driver = 0, runtime = 0;  // without a driver its version is 0, and the error the one of an old driver
+  if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) return "no NVIDIA GPU or driver";
+  if (error == cudaErrorInsufficientDriver && cudaRuntimeGetVersion(&runtime) == cudaSuccess)
+    return "the NVIDIA driver serves CUDA " + version_text(driver) + ", this build needs " +
+           version_text(runtime) + ": update the driver";
+  if (error == cudaSuccess || error == cudaErrorNoDevice)
+    return "no NVIDIA GPU is visible to this process (driver for CUDA " + version_text(driver) + ")";
+  return CudaError("cudaGetDeviceCount", error, " (" + versions() + ")").what();
+}
+
+std::string missing_code(int device) {
+  int major = 0, minor = 0;
+  CHECK_CUDA(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
+  CHECK_CUDA(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device));
+  return why_no_code(compiled_architectures(), major, minor);
 }
 
 std::string device_name(int device) {
@@ -88,14 +110,18 @@ std::string device_name(int device) {
   return properties.name;
 }
 
+std::string device_facts(int device) {
+  cudaDeviceProp properties{};
+  CHECK_CUDA(cudaGetDeviceProperties(&properties, device));
+  return fmt::format("compute capability {}.{}, {:.1f} GiB", properties.major, properties.minor,
+                     static_cast<double>(properties.totalGlobalMem) / (1 << 30));
+}
+
 std::string versions() {
   int driver = 0, runtime = 0;
   CHECK_CUDA(cudaDriverGetVersion(&driver));
   CHECK_CUDA(cudaRuntimeGetVersion(&runtime));
-  const auto text = [](int version) {  // 13010 is 13.1
-    return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
-  };
-  return "driver for CUDA " + text(driver) + ", runtime " + text(runtime);
+  return "driver for CUDA " + version_text(driver) + ", runtime " + version_text(runtime);
 }
 
 Stream::Stream(int device) : device_(device) {
@@ -111,7 +137,8 @@ Stream::Stream(Stream&& other) noexcept
     : raw_(std::exchange(other.raw_, nullptr)),
       device_(other.device_),
       arena_(std::move(other.arena_)),
-      blas_(std::move(other.blas_)) {}
+      blas_(std::move(other.blas_)),
+      recent_(other.recent_) {}
 
 Stream& Stream::operator=(Stream&& other) noexcept {
   if (this == &other) return *this;
@@ -120,6 +147,7 @@ Stream& Stream::operator=(Stream&& other) noexcept {
   device_ = other.device_;
   arena_ = std::move(other.arena_);
   blas_ = std::move(other.blas_);
+  recent_ = other.recent_;
   return *this;
 }
 
@@ -131,9 +159,22 @@ void Stream::close() noexcept {
   (void)cudaStreamDestroy(std::exchange(raw_, nullptr));
 }
 
-void Stream::make_current() const { CHECK_CUDA(cudaSetDevice(device_)); }
+void Stream::make_current() const { check(cudaSetDevice(device_), "cudaSetDevice"); }
 
-void Stream::synchronize() const { CHECK_CUDA(cudaStreamSynchronize(raw_)); }
+void Stream::synchronize() const {
+  check(cudaStreamSynchronize(raw_), "cudaStreamSynchronize");
+  recent_.clear();
+}
+
+void Stream::check(int result, const char* call) const {
+  const auto error = static_cast<cudaError_t>(result);
+  if (error == cudaSuccess) return;
+  std::string more;
+  if (is_kernel_fault(error) && !recent_.empty())
+    more = "; the last kernels launched, newest first: " + recent_.str() +
+           "; with CUDA_LAUNCH_BLOCKING=1 in the environment the first one named is at fault";
+  throw CudaError(call, error, more);
+}
 
 void Stream::begin_capture() {
   make_current();
@@ -162,39 +203,40 @@ void Stream::abandon_capture() noexcept {
 
 void Stream::replay(const Captured& captured) {
   auto* const program = static_cast<CUgraphExec_st*>(const_cast<void*>(captured.work.get()));
-  CHECK_CUDA(cudaGraphLaunch(program, raw_));
+  launched("graph");
+  check(cudaGraphLaunch(program, raw_), "graph");
 }
 
 void Stream::wait(const Event& event) { CHECK_CUDA(cudaStreamWaitEvent(raw_, event.get(), 0)); }
 
 bool Stream::capturing() const {
   cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-  CHECK_CUDA(cudaStreamIsCapturing(raw_, &status));
+  check(cudaStreamIsCapturing(raw_, &status), "cudaStreamIsCapturing");
   return status != cudaStreamCaptureStatusNone;
 }
 
 void Stream::copy_from_host(void* device_to, const void* host_from, std::size_t bytes) {
-  CHECK_CUDA(cudaMemcpyAsync(device_to, host_from, bytes, cudaMemcpyHostToDevice, raw_));
+  check(cudaMemcpyAsync(device_to, host_from, bytes, cudaMemcpyHostToDevice, raw_), "copy to the GPU");
 }
 
 void Stream::copy_to_host(void* host_to, const void* device_from, std::size_t bytes) {
-  CHECK_CUDA(cudaMemcpyAsync(host_to, device_from, bytes, cudaMemcpyDeviceToHost, raw_));
+  check(cudaMemcpyAsync(host_to, device_from, bytes, cudaMemcpyDeviceToHost, raw_), "copy from the GPU");
   synchronize();
 }
 
 void Stream::copy(void* device_to, const void* device_from, std::size_t bytes) {
-  CHECK_CUDA(cudaMemcpyAsync(device_to, device_from, bytes, cudaMemcpyDeviceToDevice, raw_));
+  check(cudaMemcpyAsync(device_to, device_from, bytes, cudaMemcpyDeviceToDevice, raw_), "copy on the GPU");
 }
 
 std::size_t Stream::free_memory() const {
   make_current();
   std::size_t free = 0, total = 0;
-  CHECK_CUDA(cudaMemGetInfo(&free, &total));
+  check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
   return free;
 }
 
 void Stream::fill_zero(void* device_to, std::size_t bytes) {
-  CHECK_CUDA(cudaMemsetAsync(device_to, 0, bytes, raw_));
+  check(cudaMemsetAsync(device_to, 0, bytes, raw_), "cudaMemsetAsync");
 }
 
 }  // namespace fovea::cuda

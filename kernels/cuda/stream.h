@@ -7,6 +7,7 @@
 #include <string>
 
 #include "kernels/captured.h"
+#include "kernels/recent_launches.h"
 
 // The runtime's own declaration; host code can use streams without the CUDA headers.
 struct CUstream_st;
@@ -22,10 +23,14 @@ class Event;
 
 /// GPUs that this process can use; 0 without a GPU or driver. Never throws for their absence.
 int device_count();
-/// Why there are none, in the runtime's words; empty if there is one.
+/// Why GPU 0 cannot be used: no driver, too old a one, no GPU, no code for it. Empty if it can.
 std::string missing_reason();
+/// Why this GPU cannot run the kernels of this build: it has no code for it; empty if it has. throws CudaError
+std::string missing_code(int device);
 /// "NVIDIA H100 80GB HBM3". throws CudaError
 std::string device_name(int device);
+/// "compute capability 9.0, 79.1 GiB". throws CudaError
+std::string device_facts(int device);
 /// "driver for CUDA 13.1, runtime 13.0". throws CudaError
 std::string versions();
 
@@ -53,7 +58,7 @@ class Stream {
 
   /// Makes this stream's GPU the calling thread's current one, as launches and allocations require.
   void make_current() const;
-  /// Waits for all work issued so far. Errors of earlier kernels appear here.
+  /// Waits for all work issued so far. Errors of earlier kernels appear here, with the names of the last launches.
   void synchronize() const;
   /// Work issued from now on begins after the event's point, on whichever stream that is. Does not wait.
   void wait(const Event& event);
@@ -67,6 +72,11 @@ class Stream {
   bool capturing() const;
   /// Runs the graph after the work issued so far; does not wait.
   void replay(const Captured& captured);
+  /// Notes a kernel (a string literal), for the error that a fault will be.
+  void launched(const char* name) noexcept { recent_.add(name); }
+  /// Throws for what a call returned; if a kernel has faulted, with the names of the last launches.
+  /// error  a cudaError_t;  throws CudaError
+  void check(int error, const char* call) const;
 
   /// Copies after the work issued so far. `from` may be reused on return unless it is pinned.
   void copy_from_host(void* device_to, const void* host_from, std::size_t bytes);
@@ -85,6 +95,7 @@ class Stream {
   int device_ = 0;
   std::unique_ptr<Arena> arena_;
   std::shared_ptr<void> blas_;
+  mutable RecentLaunches recent_;  // since the last wait
 };
 
 }  // namespace fovea::cuda

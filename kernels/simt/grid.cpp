@@ -12,7 +12,7 @@ namespace fovea::simt {
 
 KernelFault::KernelFault(const std::string& kernel_name, Index3 block_index, Index3 thread_index,
                          const std::string& why)
-    : std::logic_error(fmt::format("{}: {}", kernel_name, why)),
+    : DeviceFault(fmt::format("{}: {}", kernel_name, why)),
       kernel(kernel_name),
       block(block_index),
       thread(thread_index) {}

@@ -4,11 +4,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "kernels/captured.h"
+
+#include "kernels/device_fault.h"
 
 namespace fovea {
 class Arena;
@@ -32,7 +33,7 @@ struct Index3 {
 /// what()   one line: kernel, block, thread, what happened and where in the source
 /// kernel   as named in the launch
 /// block, thread   of the first thread concerned; zero for a launch that never started
-class KernelFault : public std::logic_error {
+class KernelFault : public DeviceFault {
  public:
   KernelFault(const std::string& kernel_name, Index3 block_index, Index3 thread_index,
               const std::string& why);
