@@ -30,9 +30,9 @@ class Blas {
     const cublasStatus_t status = cublasCreate(&handle_);
     if (status != CUBLAS_STATUS_SUCCESS) arena_.release(workspace_);
     check(status, "cublasCreate");
-    const cublasStatus_t settings[] = {cublasSetStream(handle_, stream.get()),
-                                       cublasSetWorkspace(handle_, workspace_, kWorkspaceBytes),
-                                       cublasSetMathMode(handle_, CUBLAS_PEDANTIC_MATH)};
+    const cublasStatus_t settings[] = {
+        cublasSetStream(handle_, stream.get()), cublasSetWorkspace(handle_, workspace_, kWorkspaceBytes),
+        cublasSetMathMode(handle_, stream.math() == Math::fp32 ? CUBLAS_PEDANTIC_MATH : CUBLAS_DEFAULT_MATH)};
     for (const cublasStatus_t setting : settings) {
       if (setting == CUBLAS_STATUS_SUCCESS) continue;
       close();
@@ -60,6 +60,13 @@ Blas& blas_of(cuda::Stream& stream) {
   return *static_cast<Blas*>(slot.get());
 }
 
+/// What cuBLAS may do with f32 operands. The fast types allow the mode, and leave cuBLAS free to be more exact.
+cublasComputeType_t compute_type(Math math) {
+  return math == Math::fp32   ? CUBLAS_COMPUTE_32F_PEDANTIC
+         : math == Math::tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32
+                              : CUBLAS_COMPUTE_32F_FAST_16BF;
+}
+
 }  // namespace
 
 // cuBLAS counts columns first, and a row-major matrix is its transpose: cᵀ = bᵀ·aᵀ, with the operands
@@ -85,9 +92,9 @@ void kernels::matmul(cuda::Stream& queue, const Matmul& shape, DType dtype, cons
                              step_a, &zero, static_cast<double*>(c), n));
   } else {
     const float one = 1.0f, zero = 0.0f;
-    CHECK_CUBLAS(cublasSgemm(handle, operation(shape.transpose_b), operation(shape.transpose_a), n, m, k,
-                             &one, static_cast<const float*>(b), step_b, static_cast<const float*>(a), step_a,
-                             &zero, static_cast<float*>(c), n));
+    CHECK_CUBLAS(cublasGemmEx(handle, operation(shape.transpose_b), operation(shape.transpose_a), n, m, k,
+                              &one, b, CUDA_R_32F, step_b, a, CUDA_R_32F, step_a, &zero, c, CUDA_R_32F, n,
+                              compute_type(queue.math()), CUBLAS_GEMM_DEFAULT));
   }
 }
 

@@ -66,6 +66,12 @@ std::string device_name(int device) {
   return properties.name;
 }
 
+bool has_tensor_cores(int device) {
+  int major = 0;
+  CHECK_CUDA(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
+  return major >= 8;
+}
+
 std::string versions() {
   int driver = 0, runtime = 0;
   CHECK_CUDA(cudaDriverGetVersion(&driver));
@@ -76,7 +82,7 @@ std::string versions() {
   return "driver for CUDA " + text(driver) + ", runtime " + text(runtime);
 }
 
-Stream::Stream(int device) : device_(device) {
+Stream::Stream(int device, Math math) : device_(device), math_(math) {
   make_current();
   arena_ = std::make_unique<Arena>(device_memory(device));
   // Non-blocking: no hidden waiting for the default stream, which this project never uses.
@@ -88,6 +94,7 @@ Stream::~Stream() { close(); }
 Stream::Stream(Stream&& other) noexcept
     : raw_(std::exchange(other.raw_, nullptr)),
       device_(other.device_),
+      math_(other.math_),
       arena_(std::move(other.arena_)),
       blas_(std::move(other.blas_)) {}
 
@@ -96,6 +103,7 @@ Stream& Stream::operator=(Stream&& other) noexcept {
   close();
   raw_ = std::exchange(other.raw_, nullptr);
   device_ = other.device_;
+  math_ = other.math_;
   arena_ = std::move(other.arena_);
   blas_ = std::move(other.blas_);
   return *this;

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "kernels/captured.h"
+#include "kernels/math.h"
 
 // The runtime's own declaration; host code can use streams without the CUDA headers.
 struct CUstream_st;
@@ -23,6 +24,8 @@ int device_count();
 std::string missing_reason();
 /// "NVIDIA H100 80GB HBM3". throws CudaError
 std::string device_name(int device);
+/// Whether it has the instructions of kernels/cuda/mma.cuh (sm_80 or newer). throws CudaError
+bool has_tensor_cores(int device);
 /// "driver for CUDA 13.1, runtime 13.0". throws CudaError
 std::string versions();
 
@@ -31,8 +34,9 @@ std::string versions();
 class Stream {
  public:
   /// device  0 ≤ device < device_count()
+  /// math    other than fp32 only where has_tensor_cores(device)
   /// throws  CudaError
-  explicit Stream(int device = 0);
+  explicit Stream(int device = 0, Math math = Math::fp32);
   /// Waits for the work in flight, so that memory is not returned under a running kernel.
   ~Stream();
   Stream(Stream&& other) noexcept;
@@ -40,6 +44,7 @@ class Stream {
 
   CUstream_st* get() const noexcept { return raw_; }
   int device() const noexcept { return device_; }
+  Math math() const noexcept { return math_; }
   Arena& arena() { return *arena_; }
   /// Where matmul_cublas.cpp keeps the handle that it makes for this stream; empty until then.
   std::shared_ptr<void>& blas() { return blas_; }
@@ -74,6 +79,7 @@ class Stream {
 
   CUstream_st* raw_ = nullptr;
   int device_ = 0;
+  Math math_ = Math::fp32;
   std::unique_ptr<Arena> arena_;
   std::shared_ptr<void> blas_;
 };
