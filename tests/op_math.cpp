@@ -16,7 +16,8 @@ int precision(Math math) { return math == Math::tf32 ? 11 : 8; }
 double rounded(double x, Math math) {
   int exponent = 0;
   const double scaled = std::ldexp(std::frexp(static_cast<float>(x), &exponent), precision(math));
-  return std::ldexp(math == Math::tf32 ? std::round(scaled) : std::nearbyint(scaled), exponent - precision(math));
+  return std::ldexp(math == Math::tf32 ? std::round(scaled) : std::nearbyint(scaled),
+                    exponent - precision(math));
 }
 Doubles rounded(Doubles values, Math math) {
   for (double& v : values) v = rounded(v, math);
@@ -71,9 +72,7 @@ class MathChecker {
     const double bound = ulps * 0x1p-24 * root_terms_;
     return exact_sums_ ? bound : std::max(bound, 0x1p-22 * root_terms_ * root_terms_);
   }
-  double math_bound() const {
-    return 4 * std::ldexp(1.0, -precision(device_.math())) * root_terms_;
-  }
+  double math_bound() const { return 4 * std::ldexp(1.0, -precision(device_.math())) * root_terms_; }
 
   bool forward(const Doubles& y) {
     const Doubles scale = op_.magnitude(inputs_, sample_);
@@ -86,7 +85,8 @@ class MathChecker {
         return told;
       }
       if (exact_operands_ && !(std::abs(y[i] - want_rounded[i]) <= fp32)) {
-        fail("y[{}] = {:.9g}, reference of rounded operands {:.9g}, bound {:.3g}", i, y[i], want_rounded[i], fp32);
+        fail("y[{}] = {:.9g}, reference of rounded operands {:.9g}, bound {:.3g}", i, y[i], want_rounded[i],
+             fp32);
         return told;
       }
       told = told || std::abs(y[i] - want_[i]) > fp32;
@@ -110,7 +110,8 @@ class MathChecker {
         }
         const auto within = [&](const char* what, double want, double bound) {
           if (!(std::abs(slope - want) <= bound * scale + 1e-9))
-            fail("slope {} in input {} is {:.9g}, {} {:.9g}, bound {:.3g}", t, k, slope, what, want, bound * scale);
+            fail("slope {} in input {} is {:.9g}, {} {:.9g}, bound {:.3g}", t, k, slope, what, want,
+                 bound * scale);
         };
         within("reference", reference_slope(op_, sample_, inputs_, k, direction, seed_), math_bound());
         if (exact_operands_)
@@ -155,8 +156,8 @@ std::vector<std::string> math_failures(const OpCase& op, std::span<const Device>
     }
   }
   if (told == 0 && *op.rounded_inputs != 0)
-    report.push_back(fmt::format("{} on {}: no result differs from that of fp32", op.info.name,
-                                 devices[0].description()));
+    report.push_back(
+        fmt::format("{} on {}: no result differs from that of fp32", op.info.name, devices[0].description()));
   return report;
 }
 

@@ -53,9 +53,10 @@ TEST_CASE("a training in tf32 or bf16 begins as in fp32, within the mode's round
 TEST_CASE("a training cannot have tf32 or bf16 on the cpu, but a run that had it can be looked at there") {
   const Bench bench;
   const fs::path run = bench.run("run");
-  check_one_line(bench.train(run, {"--steps", "1", "--set", "train.math=bf16"}), kWrongUsage,
-                 "train.math = bf16 is for GPUs, and the cpu multiplies in fp32 only; give --device cuda (or simt, its "
-                 "emulation), or --set train.math=fp32");
+  check_one_line(
+      bench.train(run, {"--steps", "1", "--set", "train.math=bf16"}), kWrongUsage,
+      "train.math = bf16 is for GPUs, and the cpu multiplies in fp32 only; give --device cuda (or simt, its "
+      "emulation), or --set train.math=fp32");
   CHECK(!fs::exists(run));
   check_one_line(bench.train(run, {"--steps", "1", "--set", "train.math=fp16"}), kWrongUsage, "train.math");
   REQUIRE(bench.train(run, {"--device", "simt", "--steps", "1", "--set", "train.math=bf16"}).code == kDone);
