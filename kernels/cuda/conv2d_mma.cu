@@ -54,8 +54,9 @@ std::int64_t stage_words(const Correlation& k, Tiling& t) {
     }
   const std::int64_t plane = std::int64_t{t.images} * t.in_rows.extent * t.pitch;
   t.steps = gpu::ceil_div(t.words * t.taps_down * t.taps_across, gpu::kMmaWords);
-  const std::int64_t all = t.steps * std::int64_t{kRows * gpu::kFragmentWords + gpu::kMmaWords * gpu::kPlaceWords} +
-                           t.words * (plane + 31);
+  const std::int64_t all =
+      t.steps * std::int64_t{kRows * gpu::kFragmentWords + gpu::kMmaWords * gpu::kPlaceWords} +
+      t.words * (plane + 31);
   if (all <= gpu::kMmaStageWords) t.word_pitch = gpu::pitch_modulo_32(static_cast<int>(plane), 8);
   return all;
 }
@@ -115,10 +116,12 @@ struct SumWord {
   int word, tap_row, tap_column;  // within the stage
   bool exists;
 };
-__device__ __forceinline__ SumWord sum_word(const Correlation& k, const Tiling& t, const Stage& stage, int index) {
+__device__ __forceinline__ SumWord sum_word(const Correlation& k, const Tiling& t, const Stage& stage,
+                                            int index) {
   const int tap = index / t.words, row = tap / t.taps_across, column = tap - row * t.taps_across;
   return {index - tap * t.words, row, column,
-          row < t.taps_down && stage.tap_row + row < k.kernel_height && stage.tap_column + column < k.kernel_width};
+          row < t.taps_down && stage.tap_row + row < k.kernel_height &&
+              stage.tap_column + column < k.kernel_width};
 }
 
 /// Fragments [group and tile of outputs][stage][step][kRows][lane][4]; zeros for what does not exist.
@@ -129,7 +132,8 @@ __global__ void pack_weights_kernel(std::int64_t packs, Correlation k, Tiling t,
   for (const std::int64_t i : gpu::grid_stride(packs)) {
     const int lane = static_cast<int>(i % 32), part = static_cast<int>(i / 32 % kRows);
     const std::int64_t all_steps = i / (32 * kRows);
-    const int step = static_cast<int>(all_steps % t.steps), slab = static_cast<int>(all_steps / t.steps / t.stages);
+    const int step = static_cast<int>(all_steps % t.steps),
+              slab = static_cast<int>(all_steps / t.steps / t.stages);
     const Stage stage = stage_of(t, static_cast<int>(all_steps / t.steps % t.stages));
     const float* const group = w + slab / t.out_tiles * k.w_group;
     gpu::Pack<unsigned, 4> four;
@@ -165,7 +169,8 @@ __global__ void __launch_bounds__(32 * gpu::kMmaWarps)
   FOVEA_DYNAMIC_SHARED(unsigned, shared);
   unsigned* const fragments = shared;
   auto* const places = reinterpret_cast<gpu::MmaPlace*>(fragments + t.steps * kRows * gpu::kFragmentWords);
-  unsigned* const piece = fragments + t.steps * (kRows * gpu::kFragmentWords + gpu::kMmaWords * gpu::kPlaceWords);
+  unsigned* const piece =
+      fragments + t.steps * (kRows * gpu::kFragmentWords + gpu::kMmaWords * gpu::kPlaceWords);
   // Neighbouring blocks are tiles and images of the same outputs.
   const unsigned slab = blockIdx.x / t.blocks, block = blockIdx.x - slab * t.blocks;
   const int tiles = t.across * t.down, tile = static_cast<int>(block % tiles);
@@ -173,9 +178,11 @@ __global__ void __launch_bounds__(32 * gpu::kMmaWarps)
   const int top = tile / t.across * t.rows, left = tile % t.across * t.columns;
   const int channel_group = static_cast<int>(slab) / t.out_tiles;
   const int out = static_cast<int>(slab) % t.out_tiles * kRows * 16;  // in its group
-  const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x), lane = thread % 32;
+  const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x),
+            lane = thread % 32;
   const int first_pixel = thread / 32 * kColumns * 8, pixels = t.images * t.rows * t.columns;
-  const int row_step = k.stride_height / t.in_rows.step * t.pitch, column_step = k.stride_width / t.in_columns.step;
+  const int row_step = k.stride_height / t.in_rows.step * t.pitch,
+            column_step = k.stride_width / t.in_columns.step;
   const int tap_row_step = k.dilation_height / t.in_rows.step * t.pitch,
             tap_column_step = k.dilation_width / t.in_columns.step;
   x += first_image * k.image_stride + std::int64_t{channel_group} * k.channels * k.channel_stride;
@@ -192,7 +199,8 @@ __global__ void __launch_bounds__(32 * gpu::kMmaWarps)
     __syncthreads();  // the last stage has been read
     const int packs = t.steps * kRows * 32;
     const unsigned* const from = weights + (std::int64_t{slab} * t.stages + s) * packs * 4;
-    for (int i = thread; i < packs; i += threads) gpu::async_copy<16>(fragments + i * 4, from + std::int64_t{i} * 4);
+    for (int i = thread; i < packs; i += threads)
+      gpu::async_copy<16>(fragments + i * 4, from + std::int64_t{i} * 4);
     gpu::async_commit();
     for (int i = thread; i < t.steps * gpu::kMmaWords; i += threads) {
       const SumWord word = sum_word(k, t, stage, i);
@@ -231,7 +239,8 @@ __global__ void __launch_bounds__(32 * gpu::kMmaWarps)
       if (n >= pixels || first_image + p.image >= t.batch || top + p.row >= k.out_height ||
           left + p.column >= k.out_width)
         continue;
-      float* const to = y + (first_image + p.image) * k.y_image + (top + p.row) * k.y_row + (left + p.column) * k.y_column;
+      float* const to =
+          y + (first_image + p.image) * k.y_image + (top + p.row) * k.y_row + (left + p.column) * k.y_column;
       for (int r = 0; r < kRows; ++r)
         for (int below = 0; below < 2; ++below) {
           const int o = out + r * 16 + below * 8 + lane / 4;
@@ -243,14 +252,14 @@ __global__ void __launch_bounds__(32 * gpu::kMmaWarps)
 }
 
 template <Math kMath, int kRows>
-void correlate_as(gpu::Queue& queue, const char* name, const Correlation& k, std::int64_t batch, const float* x,
-                  const float* w, const float* bias, float* y) {
+void correlate_as(gpu::Queue& queue, const char* name, const Correlation& k, std::int64_t batch,
+                  const float* x, const float* w, const float* bias, float* y) {
   Tiling t = plan_tiling<kMath, kRows>(k, batch);
   const std::int64_t slabs = std::int64_t{k.groups} * t.out_tiles;
   const std::int64_t packs = slabs * t.stages * t.steps * kRows * 32;
   const Scratch<unsigned> weights(queue, packs * 4, name);
-  launch(queue, name, pack_weights_kernel<kMath, kRows>, gpu::blocks_for(packs, kPackThreads), kPackThreads, 0, packs,
-         k, t, w, weights.data());
+  launch(queue, name, pack_weights_kernel<kMath, kRows>, gpu::blocks_for(packs, kPackThreads), kPackThreads,
+         0, packs, k, t, w, weights.data());
   const std::int64_t blocks = (batch + t.images - 1) / t.images * t.across * t.down;
   t.blocks = gpu::grid_blocks(blocks);
   const std::int64_t words =
@@ -274,8 +283,8 @@ void correlate(gpu::Queue& queue, const char* name, const Correlation& k, std::i
 
 }  // namespace
 
-void gpu::correlate_mma(Queue& queue, const char* name, const Correlation& k, std::int64_t batch, const float* x,
-                        const float* w, const float* bias, float* y) {
+void gpu::correlate_mma(Queue& queue, const char* name, const Correlation& k, std::int64_t batch,
+                        const float* x, const float* w, const float* bias, float* y) {
   if (batch == 0 || k.out_height <= 0 || k.out_width <= 0) return;
   if (queue.math() == Math::bf16)
     correlate<Math::bf16>(queue, name, k, batch, x, w, bias, y);

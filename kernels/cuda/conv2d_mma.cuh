@@ -31,10 +31,11 @@ struct MmaPlace {
   int offset;
   unsigned mask;
 };
-constexpr int kPlaceWords = 2;      // of shared memory
+constexpr int kPlaceWords = 2;       // of shared memory
 constexpr int kFragmentWords = 128;  // 16 rows by 8 words of a
 constexpr int kMmaWarps = 8;         // of a block at most
-constexpr int kMmaStageWords = 12 * 1024 - 32;  // 48 KiB for a stage, so that an sm_90 multiprocessor holds four
+constexpr int kMmaStageWords =
+    12 * 1024 - 32;  // 48 KiB for a stage, so that an sm_90 multiprocessor holds four
 
 /// Columns of a warp in units of 8, where it has kRows units of 16 rows: 64 sums a thread, 32 with one.
 template <int kRows>
@@ -52,7 +53,8 @@ __device__ __forceinline__ void multiply_stage(int steps, const unsigned* a, con
       const auto four = load_pack<4>(a, (step * kRows + r) * 32 + lane);
       for (int i = 0; i < 4; ++i) in_a[r][i] = four[i];
     }
-    const MmaPlace first = places[step * kMmaWords + lane % 4], second = places[step * kMmaWords + lane % 4 + 4];
+    const MmaPlace first = places[step * kMmaWords + lane % 4],
+                   second = places[step * kMmaWords + lane % 4 + 4];
     for (int j = 0; j < kMmaColumns<kRows>; ++j) {
       const unsigned in_b[2] = {piece[at[j] + first.offset] & first.mask,
                                 piece[at[j] + second.offset] & second.mask};

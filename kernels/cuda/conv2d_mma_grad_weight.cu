@@ -49,11 +49,13 @@ std::int64_t stage_words(const WeightGradient& k, Tiling& t) {
   t.pitch = t.in_columns.extent;
   t.steps = gpu::ceil_div(t.images * t.rows * t.row_words, gpu::kMmaWords);
   const std::int64_t plane = std::int64_t{t.images} * t.in_rows.extent * t.pitch;
-  const std::int64_t all = t.steps * std::int64_t{kRows * gpu::kFragmentWords + gpu::kMmaWords * gpu::kPlaceWords} +
-                           t.channels * (plane + 31);
+  const std::int64_t all =
+      t.steps * std::int64_t{kRows * gpu::kFragmentWords + gpu::kMmaWords * gpu::kPlaceWords} +
+      t.channels * (plane + 31);
   // Neighbouring columns are neighbouring channels if a kernel has one tap: then 4 words k by 8 channels meet all banks.
   if (all <= gpu::kMmaStageWords)
-    t.channel_pitch = kernel == 1 ? gpu::pitch_modulo_32(static_cast<int>(plane), 4) : static_cast<int>(plane);
+    t.channel_pitch =
+        kernel == 1 ? gpu::pitch_modulo_32(static_cast<int>(plane), 4) : static_cast<int>(plane);
   return all;
 }
 
@@ -71,13 +73,16 @@ bool plan_tiling(const WeightGradient& k, Tiling& t) {
   t.rows = even(k.out_height, gpu::larger(1, kPixels / t.columns));
   t.images = 1;
   if (t.rows == k.out_height && t.columns == k.out_width)
-    t.images = even(gpu::to_int(k.batch < kPixels ? k.batch : kPixels), gpu::larger(1, kPixels / (t.rows * t.columns)));
+    t.images = even(gpu::to_int(k.batch < kPixels ? k.batch : kPixels),
+                    gpu::larger(1, kPixels / (t.rows * t.columns)));
   for (int* const extent : {&t.images, &t.rows, &t.columns, &t.warps})
-    while (*extent > 1 && stage_words<kMath, kRows>(k, t) > gpu::kMmaStageWords) *extent = gpu::ceil_div(*extent, 2);
+    while (*extent > 1 && stage_words<kMath, kRows>(k, t) > gpu::kMmaStageWords)
+      *extent = gpu::ceil_div(*extent, 2);
   if (stage_words<kMath, kRows>(k, t) > gpu::kMmaStageWords) return false;
   t.tap_tiles = gpu::ceil_div(all_taps, t.taps);
   const std::int64_t blocks = std::int64_t{k.groups} * t.out_tiles * t.tap_tiles;
-  const std::int64_t wanted = (kEnoughBlocks + blocks - 1) / blocks, loads = (k.batch + t.images - 1) / t.images;
+  const std::int64_t wanted = (kEnoughBlocks + blocks - 1) / blocks,
+                     loads = (k.batch + t.images - 1) / t.images;
   t.run_images = (loads + wanted - 1) / wanted * t.images;
   t.runs = (k.batch + t.run_images - 1) / t.run_images;
   return true;
@@ -94,21 +99,25 @@ __device__ __forceinline__ SumWord sum_word(const Tiling& t, int index) {
 
 template <Math kMath, int kRows>
 __global__ void __launch_bounds__(32 * gpu::kMmaWarps)
-    grad_weight_mma_kernel(WeightGradient k, Tiling t, const float* __restrict__ x, const float* __restrict__ dy,
-                           float* __restrict__ partial) {
+    grad_weight_mma_kernel(WeightGradient k, Tiling t, const float* __restrict__ x,
+                           const float* __restrict__ dy, float* __restrict__ partial) {
   constexpr int kColumns = gpu::kMmaColumns<kRows>, kEach = gpu::kWordValues<kMath>;
   FOVEA_DYNAMIC_SHARED(unsigned, shared);
   unsigned* const fragments = shared;
   auto* const places = reinterpret_cast<gpu::MmaPlace*>(fragments + t.steps * kRows * gpu::kFragmentWords);
-  unsigned* const piece = fragments + t.steps * (kRows * gpu::kFragmentWords + gpu::kMmaWords * gpu::kPlaceWords);
+  unsigned* const piece =
+      fragments + t.steps * (kRows * gpu::kFragmentWords + gpu::kMmaWords * gpu::kPlaceWords);
   // Neighbouring blocks read the same slopes.
-  const int tile = static_cast<int>(blockIdx.x) % t.tap_tiles, slab = static_cast<int>(blockIdx.x) / t.tap_tiles;
+  const int tile = static_cast<int>(blockIdx.x) % t.tap_tiles,
+            slab = static_cast<int>(blockIdx.x) / t.tap_tiles;
   const int channel_group = slab / t.out_tiles, out = slab % t.out_tiles * kRows * 16;  // in its group
   const int kernel = k.kernel_height * k.kernel_width, all_taps = k.channels * kernel;
   const int first_tap = tile * t.taps, first_channel = first_tap / kernel;
-  const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x), lane = thread % 32;
+  const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x),
+            lane = thread % 32;
   const int warp_tap = first_tap + thread / 32 * kColumns * 8;
-  const int row_step = k.stride_height / t.in_rows.step * t.pitch, column_step = k.stride_width / t.in_columns.step;
+  const int row_step = k.stride_height / t.in_rows.step * t.pitch,
+            column_step = k.stride_width / t.in_columns.step;
   const std::int64_t out_plane = std::int64_t{k.out_height} * k.out_width;
   const std::int64_t all_outputs = std::int64_t{k.groups} * k.outputs;
   const std::int64_t first_out = std::int64_t{channel_group} * k.outputs + out;
@@ -119,7 +128,8 @@ __global__ void __launch_bounds__(32 * gpu::kMmaWarps)
   for (int j = 0; j < kColumns; ++j) {
     const int n = warp_tap + j * 8 + lane / 4, tap = n < all_taps ? n : first_tap;
     const int channel = tap / kernel, place = tap - channel * kernel, row = place / k.kernel_width;
-    at[j] = (channel - first_channel) * t.channel_pitch + row * (k.dilation_height / t.in_rows.step) * t.pitch +
+    at[j] = (channel - first_channel) * t.channel_pitch +
+            row * (k.dilation_height / t.in_rows.step) * t.pitch +
             (place - row * k.kernel_width) * (k.dilation_width / t.in_columns.step);
   }
   float sums[kRows][kColumns][4] = {};
@@ -155,14 +165,16 @@ __global__ void __launch_bounds__(32 * gpu::kMmaWarps)
           const bool exists = word.image < images && word.row < rows && there > 0;
           places[i] = exists ? gpu::MmaPlace{offset, there < kEach ? 0xffffu : ~0u} : gpu::MmaPlace{0, 0};
         }
-        const int in_top = top * k.stride_height - k.padding_top, in_left = left * k.stride_width - k.padding_left;
+        const int in_top = top * k.stride_height - k.padding_top,
+                  in_left = left * k.stride_width - k.padding_left;
         const int plane = t.in_rows.extent * t.in_columns.extent;
         for (int i = thread; i < t.channels * t.images * plane; i += threads) {
-          const int in = i / plane, pixel = i - in * plane, channel = in / t.images, image = in - channel * t.images;
+          const int in = i / plane, pixel = i - in * plane, channel = in / t.images,
+                    image = in - channel * t.images;
           const int row = pixel / t.in_columns.extent, column = pixel - row * t.in_columns.extent;
           const int in_row = in_top + row * t.in_rows.step;
-          const bool inside = in_row >= 0 && in_row < k.height && image < images &&
-                              first_channel + channel < k.channels;
+          const bool inside =
+              in_row >= 0 && in_row < k.height && image < images && first_channel + channel < k.channels;
           const float* const from = x + (first + image) * k.image_stride + channel * k.channel_stride +
                                     static_cast<std::int64_t>(in_row) * k.width;
           piece[channel * t.channel_pitch + (image * t.in_rows.extent + row) * t.pitch + column] =
@@ -188,8 +200,8 @@ __global__ void __launch_bounds__(32 * gpu::kMmaWarps)
 }
 
 template <Math kMath, int kRows>
-bool grad_weight(gpu::Queue& queue, const WeightGradient& k, std::int64_t count, const float* x, const float* dy,
-                 float* dw) {
+bool grad_weight(gpu::Queue& queue, const WeightGradient& k, std::int64_t count, const float* x,
+                 const float* dy, float* dw) {
   Tiling t{};
   if (!plan_tiling<kMath, kRows>(k, t)) return false;
   const Scratch<float> partial(queue, t.runs > 1 ? t.runs * count : 0, kName);
@@ -206,8 +218,8 @@ bool grad_weight(gpu::Queue& queue, const WeightGradient& k, std::int64_t count,
 }
 
 template <Math kMath>
-bool grad_weight(gpu::Queue& queue, const WeightGradient& k, std::int64_t count, const float* x, const float* dy,
-                 float* dw) {
+bool grad_weight(gpu::Queue& queue, const WeightGradient& k, std::int64_t count, const float* x,
+                 const float* dy, float* dw) {
   if (k.outputs <= 16) return grad_weight<kMath, 1>(queue, k, count, x, dy, dw);
   if (k.outputs <= 32) return grad_weight<kMath, 2>(queue, k, count, x, dy, dw);
   return grad_weight<kMath, 4>(queue, k, count, x, dy, dw);
