@@ -33,8 +33,8 @@ struct Key {
 
 /// The keys every trainer has: train.*, optim.*, data.*.
 std::vector<Key> shared_keys();
-/// Whether a resumed run may be given another value: when it stops, how often it saves and logs, where files lie.
-/// All other settings change what is computed and stay as they are.
+/// Whether a resumed run may be given another value: when it stops, how often it saves and logs, where files lie;
+/// and train.math, which is told as another device is. All other settings change what is computed and stay.
 bool may_change_on_resume(std::string_view key);
 
 /// Settings of one run, in layers: defaults ← preset ← configuration file ← --set ← options. Later calls win.

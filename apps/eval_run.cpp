@@ -9,6 +9,7 @@
 #include "apps/model_list.h"
 #include "apps/retina_report.h"
 #include "apps/retina_task.h"
+#include "apps/run_device.h"
 #include "apps/run_state.h"
 #include "models/retina/predict.h"
 
@@ -16,7 +17,7 @@ namespace fovea::apps {
 int evaluate(const EvalRequest& request) {
   const Config config = read_run_config(request.run);
   const Checkpoint checkpoint = find_checkpoint(request.run, request.checkpoint);
-  const Device device = request.device == "auto" ? Device::best() : Device::parse(request.device);
+  const Device device = viewing_device(request.device, config);
   const RetinaData data = load_retina_data(config);
   const RetinaModel model = make_retina_model(config, data.train.cells(), device);
   load_weights(*model.module, checkpoint.path);

@@ -12,6 +12,7 @@
 #include "apps/atomic_file.h"
 #include "apps/cli.h"
 #include "apps/exit_code.h"
+#include "apps/run_device.h"
 #include "apps/train.h"
 
 namespace fovea::apps {
@@ -29,7 +30,7 @@ int run_explain(const ExplainOptions& options) {
   std::vector<std::string> notes;
   TrainRequest request = resolve_train(options.train, notes);
   if (options.batch) request.config.set("train.batch", *options.batch, "--batch");
-  Device device = request.device == "auto" ? Device::best() : Device::parse(request.device);
+  Device device = viewing_device(request.device, request.config);
   if (device.kind() == DeviceKind::simt) {
     fmt::print(stderr,
                "the emulation would take minutes for a step: explained on the cpu, whose tape is the same\n");

@@ -130,7 +130,8 @@ Probe standard_probe(const Config& config) {
 }
 
 MemoryPlan plan_memory(const Config& config, const Probe& probe, const Device& device, int batches) {
-  const Device own = device.kind() == DeviceKind::cuda ? Device::parse(device.name()) : Device::cpu();
+  const Device own =
+      device.kind() == DeviceKind::cuda ? Device::parse(device.name(), device.math()) : Device::cpu();
   MemoryPlan plan;
   plan.batch = config.integer("train.batch");
   plan.limit = memory_limit(config, device);

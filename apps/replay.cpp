@@ -12,6 +12,7 @@
 #include "apps/cli.h"
 #include "apps/exit_code.h"
 #include "apps/model_list.h"
+#include "apps/run_device.h"
 #include "apps/train.h"
 
 namespace fovea::apps {
@@ -59,12 +60,12 @@ class OneBatch final : public Task {
 };
 
 Device device_for(const ReplayRequest& request, const Repro& repro) {
-  if (request.device == "auto") return Device::best();
-  if (!request.device.empty()) return Device::parse(request.device);
+  const Config config = read_run_config(request.folder);
+  if (!request.device.empty()) return viewing_device(request.device, config);
   try {
-    return Device::parse(repro.device);
+    return viewing_device(repro.device, config);
   } catch (const DeviceError&) {
-    return Device::best();
+    return viewing_device("auto", config);
   }
 }
 

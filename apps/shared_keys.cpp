@@ -33,6 +33,11 @@ std::vector<Key> shared_keys() {
               "GPU, but "
               "with --profile or --anomaly",
        .choices = {"auto", "on", "off"}},
+      {.name = "train.math",
+       .default_value = "fp32",
+       .doc = "what products and convolutions round their operands to; tf32 and bf16: tensor cores, not on "
+              "the cpu",
+       .choices = {"fp32", "tf32", "bf16"}},
       {.name = "optim.name",
        .default_value = "adam",
        .doc = "update rule; nesterov is sgd with Nesterov's momentum",
@@ -67,7 +72,7 @@ std::vector<Key> shared_keys() {
 bool may_change_on_resume(std::string_view key) {
   for (const char* free :
        {"train.steps", "train.epochs", "train.checkpoint_every", "train.log_every", "train.patience",
-        "train.min_delta", "train.memory_mib", "train.graph", "data.path", "eval.baseline"})
+        "train.min_delta", "train.memory_mib", "train.graph", "train.math", "data.path", "eval.baseline"})
     if (key == free) return true;
   return false;
 }

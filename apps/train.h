@@ -31,7 +31,7 @@ struct TrainOptions {
 /// The same, resolved: everything a trainer needs to know.
 struct TrainRequest {
   Config config;
-  std::string device;  ///< "auto" is Device::best(), else for Device::parse()
+  std::string device;  ///< for training_device()
   bool resume = false;
   std::optional<std::filesystem::path> init_from;  ///< weights to start from, unless a checkpoint is resumed
   std::optional<std::filesystem::path> profile =

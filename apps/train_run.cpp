@@ -10,6 +10,7 @@
 #include "apps/checkpoint.h"
 #include "apps/memory_plan.h"
 #include "apps/progress.h"
+#include "apps/run_device.h"
 #include "apps/run_state.h"
 #include "apps/stop_signal.h"
 #include "apps/task.h"
@@ -30,7 +31,7 @@ class Trainer {
       : request_(request),
         config_(request.config),
         run_(run),
-        task_(make_task(config_, request.device == "auto" ? Device::best() : Device::parse(request.device))),
+        task_(make_task(config_, training_device(request.device, config_))),
         state_(config_, *task_) {
     total_steps_ = config_.integer("train.steps");
     const std::int64_t by_epochs = config_.integer("train.epochs") * task_->batches_per_epoch();

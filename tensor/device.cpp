@@ -27,6 +27,14 @@ Isa isa_of(const Queue& queue) {
   return Isa::scalar;
 }
 
+Device exact_cpu(Math math) {
+  if (math != Math::fp32)
+    reject<DeviceError>("device cpu",
+                        "multiplies in fp32 only, not in {}; take cuda or simt, or leave math at fp32",
+                        math_name(math));
+  return Device::cpu();
+}
+
 }  // namespace
 
 struct Device::State {
@@ -80,8 +88,8 @@ Device Device::cpu(CpuOptions options) {
   return make(std::type_identity<cpu::Scalar>{});
 }
 
-Device Device::simt(simt::Order order) {
-  auto grid = std::make_shared<simt::Grid>(order);
+Device Device::simt(simt::Order order, Math math) {
+  auto grid = std::make_shared<simt::Grid>(order, math);
   return Device(std::make_shared<State>(State{DeviceKind::simt, 0, grid, std::ref(*grid)}));
 }
 
@@ -93,7 +101,7 @@ std::string Device::cuda_missing_reason() {
 #endif
 }
 
-Device Device::cuda([[maybe_unused]] int index) {
+Device Device::cuda([[maybe_unused]] int index, [[maybe_unused]] Math math) {
   if (const std::string reason = cuda_missing_reason(); !reason.empty())
     reject<DeviceError>("device cuda", "{}", reason);
 #if FOVEA_HAS_CUDA
@@ -102,28 +110,40 @@ Device Device::cuda([[maybe_unused]] int index) {
                         cuda::device_count());
   if (const std::string reason = cuda::missing_code(index); !reason.empty())
     reject<DeviceError>("device cuda", "{}", reason);
-  auto stream = std::make_shared<cuda::Stream>(index);
+  if (math != Math::fp32 && !cuda::has_tensor_cores(index))
+    reject<DeviceError>("device cuda", "GPU {} has no {} products (they come with sm_80); leave math at fp32",
+                        index, math_name(math));  // untested: needs an older GPU
+  auto stream = std::make_shared<cuda::Stream>(index, math);
   return Device(std::make_shared<State>(State{DeviceKind::cuda, index, stream, std::ref(*stream)}));
 #else
   std::abort();  // the reason above is never empty in a build without CUDA
 #endif
 }
 
-Device Device::parse(std::string_view text) {
-  if (text == "cpu") return cpu();
-  if (text == "simt") return simt();
-  if (text == "cuda") return cuda(0);
+Device Device::parse(std::string_view text, Math math) {
+  if (text == "cpu") return exact_cpu(math);
+  if (text == "simt") return simt(simt::Order::forward, math);
+  if (text == "cuda") return cuda(0, math);
   if (text.starts_with("cuda:")) {
     int index = 0;
     const auto [end, error] = std::from_chars(text.data() + 5, text.data() + text.size(), index);
-    if (error == std::errc{} && end == text.data() + text.size()) return cuda(index);
+    if (error == std::errc{} && end == text.data() + text.size()) return cuda(index, math);
   }
   reject<ValueError>("device", "'{}' is not a device; expected cpu, simt, cuda or cuda:N", text);
 }
 
-Device Device::best() { return cuda_missing_reason().empty() ? cuda(0) : cpu(); }
+Device Device::best(Math math) { return cuda_missing_reason().empty() ? cuda(0, math) : exact_cpu(math); }
 
 DeviceKind Device::kind() const { return state_->kind; }
+
+Math Device::math() const {
+  return on(queue(), [](auto& q) {
+    if constexpr (requires { q.math(); })
+      return q.math();
+    else
+      return Math::fp32;
+  });
+}
 
 std::string Device::name() const {
   switch (kind()) {
@@ -147,12 +167,14 @@ std::string Device::description() const {
     });
     return fmt::format("cpu {}, {} threads", isa_name(isa_of(queue())), threads);
   }
+  const std::string name_and_math =
+      math() == Math::fp32 ? name() : fmt::format("{} {}", name(), math_name(math()));
 #if FOVEA_HAS_CUDA
   if (kind() == DeviceKind::cuda)
-    return fmt::format("{} {}, {}, {}", name(), cuda::device_name(state_->index),
+    return fmt::format("{} {}, {}, {}", name_and_math, cuda::device_name(state_->index),
                        cuda::device_facts(state_->index), cuda::versions());
 #endif
-  return name();
+  return name_and_math;
 }
 
 const Queue& Device::queue() const { return state_->queue; }

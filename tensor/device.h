@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/exec.h"
+#include "kernels/math.h"
 
 namespace fovea {
 
@@ -29,22 +30,25 @@ class Device {
   };
   static Device cpu(CpuOptions options);
   static Device cpu() { return cpu({}); }
-  static Device simt(simt::Order order = simt::Order::forward);
-  /// throws DeviceError if the build has no CUDA or the machine no such GPU; the text says which and what
-  /// to do
-  static Device cuda(int index = 0);
+  static Device simt(simt::Order order = simt::Order::forward, Math math = Math::fp32);
+  /// throws DeviceError if the build has no CUDA, the machine no such GPU, or the GPU no such math; the text says
+  /// which and what to do
+  static Device cuda(int index = 0, Math math = Math::fp32);
 
-  /// "cpu", "simt", "cuda", "cuda:1"; throws ValueError on anything else, DeviceError as cuda() does
-  static Device parse(std::string_view text);
-  /// The first GPU if there is one, else the cpu.
-  static Device best();
+  /// "cpu", "simt", "cuda", "cuda:1"; throws ValueError on anything else, DeviceError as cuda() does, and if the cpu
+  /// is asked for any math but fp32
+  static Device parse(std::string_view text, Math math = Math::fp32);
+  /// The first GPU if there is one, else the cpu. throws DeviceError as parse()
+  static Device best(Math math = Math::fp32);
   /// Why cuda(0) would throw; empty if it would not.
   static std::string cuda_missing_reason();
 
   DeviceKind kind() const;
+  /// What products and convolutions may do with f32 operands here; always fp32 on the cpu.
+  Math math() const;
   /// "cpu", "simt", "cuda:0"
   std::string name() const;
-  /// "cpu avx512, 2 threads", "simt", "cuda:0 NVIDIA H100 …"
+  /// "cpu avx512, 2 threads", "simt", "simt bf16", "cuda:0 NVIDIA H100 …", "cuda:0 tf32 NVIDIA H100 …"
   std::string description() const;
   const Queue& queue() const;
   Arena& arena() const;

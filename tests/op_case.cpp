@@ -37,19 +37,6 @@ void forget_constants() {
 
 double unit_roundoff(DType dtype) { return dtype == DType::f64 ? 0x1p-53 : 0x1p-24; }
 
-std::uint32_t name_id(const OpCase& op) { return philox::stream_id(std::string(op.info.name).c_str()); }
-
-Doubles normals(std::uint32_t stream, std::uint32_t step, std::size_t count) {
-  Doubles values(count);
-  for (std::size_t i = 0; i < count; ++i) values[i] = philox::normal_at({11, stream, step}, i);
-  return values;
-}
-
-bool equal_bits(const Doubles& x, const Doubles& y) {  // exact from f32
-  return x.size() == y.size() &&
-         (x.empty() || std::memcmp(x.data(), y.data(), x.size() * sizeof(double)) == 0);
-}
-
 /// The same values in memory of another layout: reversed dimensions, every second element.
 Tensor strided_copy(const Tensor& x) {
   Shape doubled;
@@ -66,16 +53,12 @@ void shift_edges(Doubles& y) {
   if (y.size() > 1) y.back() = y[y.size() - 2];
 }
 
-struct Result {
-  Doubles y;  // of several results, one after the other
-  Grads dx;
-};
-
 std::vector<Var> results(const OpCase& op, std::span<const Var> inputs, const Sample& sample) {
   return op.apply_many ? op.apply_many(inputs, sample) : std::vector<Var>{op.apply(inputs, sample)};
 }
 
-/// Forward and backward of one sample on one device.
+}  // namespace
+
 Result run(const OpCase& op, const Sample& sample, std::span<const Doubles> inputs, const Doubles& seed,
            const Device& device, bool strided_inputs, const Mutation& mutation) {
   Tape tape({11, 3});
@@ -111,6 +94,8 @@ Result run(const OpCase& op, const Sample& sample, std::span<const Doubles> inpu
   return result;
 }
 
+namespace {
+
 double dot(const Doubles& a, const Doubles& b) {
   double sum = 0;
   for (std::size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
@@ -122,7 +107,7 @@ class Checker {
   Checker(const OpCase& op, const Sample& sample, const Mutation& mutation, std::vector<std::string>& report)
       : op_(op), sample_(sample), mutation_(mutation), report_(report), inputs_(sample_inputs(op, sample)) {
     want_ = op.reference(inputs_, sample);
-    seed_ = normals(name_id(op) + 99, 0, std::max<std::size_t>(want_.size(), 1));
+    seed_ = normals(op, 99, 0, std::max<std::size_t>(want_.size(), 1));
     terms_ = std::sqrt(std::max(1.0, op.terms ? op.terms(sample) : 1.0));
     unit_ =
         unit_roundoff(sample.dtype) * (sample.dtype == DType::f64 ? 4 : 1);  // the reference rounds as well
@@ -168,23 +153,6 @@ class Checker {
     }
   }
 
-  /// d/dt of Σ seed·reference(x + t·direction) in input k.
-  double reference_slope(std::size_t k, const Doubles& direction, const Doubles& seed) const {
-    constexpr double kStep = 1e-5;
-    std::vector<Doubles> moved = inputs_;
-    double ends[2];
-    for (int side = 0; side < 2; ++side) {
-      for (std::size_t i = 0; i < direction.size(); ++i)
-        moved[k][i] = inputs_[k][i] + (side == 0 ? kStep : -kStep) * direction[i];
-      const Doubles y = op_.reference(moved, sample_);
-      double sum = 0;
-      for (std::size_t j = 0; j < y.size(); ++j)
-        sum += seed[j] * (y[j] - want_[j]);  // small numbers: no cancellation
-      ends[side] = sum;
-    }
-    return (ends[0] - ends[1]) / (2 * kStep);
-  }
-
   void slopes(const Result& got, const Device& device) {
     for (std::size_t k = 0; k < got.dx.size(); ++k) {
       if (!got.dx[k].defined()) {
@@ -198,13 +166,14 @@ class Checker {
       }
       const auto dx = got.dx[k].to_vector<double>();
       for (std::uint32_t t = 0; t < 3; ++t) {
-        Doubles direction = normals(name_id(op_) + 7, t + 10 * static_cast<std::uint32_t>(k), dx.size());
+        Doubles direction = normals(op_, 7, t + 10 * static_cast<std::uint32_t>(k), dx.size());
         // The first direction follows the gradient, so that nothing cancels and a wrong scale shows in full.
         if (t == 0)
           for (std::size_t i = 0; i < dx.size(); ++i) direction[i] = std::copysign(direction[i], dx[i]);
         double scale = 0;
         for (std::size_t i = 0; i < dx.size(); ++i) scale += std::abs(dx[i] * direction[i]);
-        const double slope = dot(dx, direction), want = reference_slope(k, direction, seed_);
+        const double slope = dot(dx, direction),
+                     want = reference_slope(op_, sample_, inputs_, k, direction, seed_);
         const double bound = op_.gradient_ulps * unit_roundoff(DType::f32) * terms_ * scale + 1e-9;
         if (!(std::abs(slope - want) <= bound))
           return fail(device, "slope {} in input {} is {:.9g}, reference {:.9g}, off by {:.3g}, bound {:.3g}",
@@ -228,7 +197,7 @@ class Checker {
         for (std::size_t i = 0; i < row.size(); ++i) {
           Doubles direction(row.size(), 0.0);
           direction[i] = 1;
-          const double want = reference_slope(k, direction, unit);
+          const double want = reference_slope(op_, sample_, inputs_, k, direction, unit);
           if (!(std::abs(row[i] - want) <=
                 4 * op_.gradient_ulps * unit_roundoff(DType::f32) * terms_ * scale))
             return fail(device, "dy[{}]/dx{}[{}] is {:.9g}, reference {:.9g}", j, k, i, row[i], want);
@@ -351,6 +320,33 @@ void check_rejects(const OpCase& op, const Device& device, std::vector<std::stri
 
 }  // namespace
 
+Doubles normals(const OpCase& op, std::uint32_t stream, std::uint32_t step, std::size_t count) {
+  Doubles values(count);
+  const std::uint32_t id = philox::stream_id(std::string(op.info.name).c_str()) + stream;
+  for (std::size_t i = 0; i < count; ++i) values[i] = philox::normal_at({11, id, step}, i);
+  return values;
+}
+
+bool equal_bits(const Doubles& x, const Doubles& y) {  // exact from f32
+  return x.size() == y.size() &&
+         (x.empty() || std::memcmp(x.data(), y.data(), x.size() * sizeof(double)) == 0);
+}
+
+double reference_slope(const OpCase& op, const Sample& sample, std::span<const Doubles> inputs, std::size_t k,
+                       const Doubles& direction, const Doubles& seed) {
+  constexpr double kStep = 1e-5;
+  std::vector<Doubles> moved(inputs.begin(), inputs.end());
+  Doubles ends[2];
+  for (int side = 0; side < 2; ++side) {
+    for (std::size_t i = 0; i < direction.size(); ++i)
+      moved[k][i] = inputs[k][i] + (side == 0 ? kStep : -kStep) * direction[i];
+    ends[side] = op.reference(moved, sample);
+  }
+  double sum = 0;  // of small numbers: no cancellation
+  for (std::size_t j = 0; j < ends[0].size(); ++j) sum += seed[j] * (ends[0][j] - ends[1][j]);
+  return sum / (2 * kStep);
+}
+
 std::string Sample::str() const {
   std::string text = fmt::format("({})", fmt::join(shapes, ", "));
   if (!params.empty()) text += fmt::format(" params {}", fmt::join(params, ", "));
@@ -361,11 +357,12 @@ std::string Sample::str() const {
 const std::string& device_under_test() { return g_device; }
 void set_device_under_test(const std::string& name) { g_device = name; }
 
-std::vector<std::vector<Device>> device_groups() {
-  if (g_device == "cuda") return {{Device::cuda()}};
+std::vector<std::vector<Device>> device_groups(Math math) {
+  if (g_device == "cuda") return {{Device::cuda(0, math)}};
   if (g_device == "simt")
-    return {{Device::simt(simt::Order::forward), Device::simt(simt::Order::reversed),
-             Device::simt(simt::Order::shuffled)}};
+    return {{Device::simt(simt::Order::forward, math), Device::simt(simt::Order::reversed, math),
+             Device::simt(simt::Order::shuffled, math)}};
+  if (math != Math::fp32) return {};
   std::vector<std::vector<Device>> groups;
   for (const Isa isa : available_isas())
     groups.push_back({Device::cpu({.threads = 1, .isa = isa}), Device::cpu({.threads = 2, .isa = isa}),
@@ -382,8 +379,8 @@ std::vector<Device> devices() {
 std::vector<Doubles> sample_inputs(const OpCase& op, const Sample& sample) {
   std::vector<Doubles> inputs;
   for (std::size_t k = 0; k < sample.shapes.size(); ++k) {
-    Doubles values = normals(name_id(op), static_cast<std::uint32_t>(k),
-                             static_cast<std::size_t>(sample.shapes[k].numel()));
+    Doubles values =
+        normals(op, 0, static_cast<std::uint32_t>(k), static_cast<std::size_t>(sample.shapes[k].numel()));
     if (op.value)
       for (std::size_t i = 0; i < values.size(); ++i)
         values[i] = op.value(static_cast<int>(k), static_cast<std::int64_t>(i), values[i]);
@@ -453,6 +450,10 @@ void check(const OpCase& op) {
     for (const std::string& line : report) FAIL_CHECK(line);
     CHECK(report.empty());
   }
+  if (op.rounded_inputs)
+    for (const Math math : {Math::tf32, Math::bf16})
+      for (const auto& group : device_groups(math))
+        for (const std::string& line : math_failures(op, group)) FAIL_CHECK(line);
   if (g_device != "cpu") return;
   const std::vector<Device> best = {device_groups().back()[1]};
   const bool has_edges = std::any_of(op.samples.begin(), op.samples.end(), [&](const Sample& sample) {

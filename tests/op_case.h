@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -54,6 +55,11 @@ struct OpCase {
   double gradient_ulps = 64;
   /// Inputs that are constants in the apply above may not be given as strided views.
   bool strided_inputs = true;
+  /// Given: the row runs in tf32 and bf16, too, and the op, which is linear in each input, rounds these inputs (by
+  /// bit) there, and for their gradients its slopes. 0: in every math it does what it does in fp32.
+  std::optional<std::uint32_t> rounded_inputs = {};
+  /// On a GPU a library rounds them, in a way of its own.
+  bool library_on_cuda = false;
 };
 
 /// A deliberate mistake that check() must notice; the harness proves itself with them.
@@ -82,11 +88,28 @@ void report_accesses_only();
 const std::string& device_under_test();
 void set_device_under_test(const std::string& name);
 /// Every form of it that must agree to the bit is one group: per instruction set, 1, 2 and 3 threads; the
-/// three orders of the emulation.
-std::vector<std::vector<Device>> device_groups();
+/// three orders of the emulation. The cpu has none in tf32 and bf16.
+std::vector<std::vector<Device>> device_groups(Math math = Math::fp32);
 /// One device per group.
 std::vector<Device> devices();
 
+/// Everything wrong with a row of rounded inputs on devices of one math that must agree to the bit.
+std::vector<std::string> math_failures(const OpCase& op, std::span<const Device> devices);
+
+/// What one sample gives on one device.
+struct Result {
+  Doubles y;  ///< of several results, one after the other
+  Grads dx;
+};
+/// Forward and backward. seed: the slopes of y
+Result run(const OpCase& op, const Sample& sample, std::span<const Doubles> inputs, const Doubles& seed,
+           const Device& device, bool strided_inputs, const Mutation& mutation);
+/// Slopes and directions: fixed by (op, stream, step, index).
+Doubles normals(const OpCase& op, std::uint32_t stream, std::uint32_t step, std::size_t count);
+bool equal_bits(const Doubles& x, const Doubles& y);
+/// d/dt of Σ seed·reference(x + t·direction) in input k.
+double reference_slope(const OpCase& op, const Sample& sample, std::span<const Doubles> inputs, std::size_t k,
+                       const Doubles& direction, const Doubles& seed);
 /// Input values of a sample: fixed by the op's name, the input and the index.
 std::vector<Doubles> sample_inputs(const OpCase& op, const Sample& sample);
 /// What the op of a row takes beside its inputs, such as indices: made at the first call of a sample and kept for the

@@ -42,7 +42,7 @@ inline Tensor product(const Tensor& a, const Tensor& b, bool transpose_a, bool t
 /// returns  [M, N]; zeros if K = 0
 /// keeps    a and b: dA = dy·Bᵀ, dB = Aᵀ·dy
 /// throws   ShapeError with both shapes, DTypeError, DeviceError
-/// order    deterministic; f32 sums stay in f32 on every device (no TF32)
+/// order    deterministic; f32 sums stay in f32 on every device, operands as they are unless its math() rounds them
 /// source   Golub and Van Loan 2013, Matrix Computations, §1.1; gradients: Giles 2008
 inline Var matmul(const Var& a, const Var& b, bool transpose_a = false, bool transpose_b = false) {
   constexpr const char* op = "matmul";

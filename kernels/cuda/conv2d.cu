@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/ops/conv2d.h"
 
+#include "kernels/cuda/conv2d_mma.cuh"
 #include "kernels/cuda/conv2d_tile.cuh"
 #include "kernels/ops/fill.h"
 
@@ -20,21 +21,15 @@
 /// Predicted: bound by memory, half of its roof, since a block loads, waits and computes once, and others
 /// must fill in. With a horizontal stride of 2, lanes read every second word, two wavefronts for one: still
 /// 4 of 32 issue slots.
+///
+/// In tf32 and bf16 conv2d_mma.cu does all this, but for narrow groups.
 namespace fovea {
 namespace {
 
+using gpu::Correlation;
 using gpu::kSlide;
 constexpr int kMaxThreads = 256, kFewThreads = 128;
 constexpr int kRunTerms = 256;
-
-/// Weight (o, c, r, s) of group g stands at w[g·w_group + o·w_out + c·w_in + r·w_row + s·w_column]; output (n,
-/// o, p, q) at y[n·y_image + o·y_channel + p·y_row + q·y_column].
-struct Strides {
-  std::int64_t w_group, w_out, w_in, w_row, w_column;
-  std::int64_t y_image, y_channel, y_row, y_column;
-};
-/// y = bias + x ⋆ w within groups of `channels` inputs and `outputs` outputs.
-struct Correlation : gpu::ConvGeometry, Strides {};
 
 /// A block's outputs are kSlide·groups rows by `columns`; a stage is `channels` planes and taps_down by
 /// taps_across taps.
@@ -182,13 +177,18 @@ void correlate_as(gpu::Queue& queue, const char* name, const Correlation& k, std
     launch(queue, name, correlate_kernel<kOut, false>, grid, threads, bytes, k, t, x, w, bias, y);
 }
 
-void correlate(gpu::Queue& queue, const char* name, const Correlation& k, std::int64_t batch, const float* x,
-               const float* w, const float* bias, float* y) {
+void correlate(gpu::Queue& queue, const char* name, bool mma, const Correlation& k, std::int64_t batch,
+               const float* x, const float* w, const float* bias, float* y) {
   if (batch == 0 || k.out_height <= 0 || k.out_width <= 0) return;
+  if (mma) return gpu::correlate_mma(queue, name, k, batch, x, w, bias, y);
   if (gpu::out_per_thread(k.outputs) == 1)
     correlate_as<1>(queue, name, k, batch, x, w, bias, y);
   else
     correlate_as<gpu::kManyOut>(queue, name, k, batch, x, w, bias, y);
+}
+
+bool use_mma(const gpu::Queue& queue, const Conv2d& shape) {
+  return queue.math() != Math::fp32 && gpu::mma_serves(shape);
 }
 
 }  // namespace
@@ -197,7 +197,7 @@ void kernels::conv2d(gpu::Queue& queue, const Conv2d& shape, const float* x, con
                      const float* bias, float* y) {
   const std::int64_t taps = shape.kernel_height * shape.kernel_width, per_out = shape.group_inputs() * taps;
   const std::int64_t plane = shape.out_height() * shape.out_width();
-  correlate(queue, "conv2d",
+  correlate(queue, "conv2d", use_mma(queue, shape),
             {gpu::conv_geometry(shape),
              {.w_group = shape.group_outputs() * per_out,
               .w_out = per_out,
@@ -220,7 +220,7 @@ void kernels::conv2d_grad_input(gpu::Queue& queue, const Conv2d& shape, const fl
   using gpu::to_int;
   if (has_gaps(shape)) fill(queue, shape.batch * shape.in_channels * in_plane, 0.0, dx, DType::f32);
   for_phases(shape, [&](const Phase& v, const Phase& h) {
-    correlate(queue, "conv2d_grad_input",
+    correlate(queue, "conv2d_grad_input", use_mma(queue, shape),
               {{.image_stride = shape.out_channels * plane,
                 .channel_stride = plane,
                 .groups = to_int(shape.groups),

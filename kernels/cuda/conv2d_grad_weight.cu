@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/arena.h"
+#include "kernels/cuda/conv2d_mma.cuh"
 #include "kernels/cuda/conv2d_tile.cuh"
 #include "kernels/ops/conv2d.h"
 
@@ -213,21 +214,25 @@ void grad_weight(gpu::Queue& queue, const WeightGradient& k, std::int64_t count,
     launch(queue, kName, grad_weight_kernel<kOut, true>, grid, block, bytes, k, t, x, dy, sums);
   else
     launch(queue, kName, grad_weight_kernel<kOut, false>, grid, block, bytes, k, t, x, dy, sums);
-  if (t.runs > 1)
-    launch(queue, kName, add_runs_kernel, gpu::blocks_for(count, kThreads), kThreads, 0, count, t.runs, sums,
-           dw);
+  if (t.runs > 1) gpu::add_runs(queue, count, t.runs, sums, dw);
 }
 
 }  // namespace
+
+void gpu::add_runs(Queue& queue, std::int64_t count, std::int64_t runs, const float* partial, float* dw) {
+  launch(queue, kName, add_runs_kernel, blocks_for(count, kThreads), kThreads, 0, count, runs, partial, dw);
+}
 
 void kernels::conv2d_grad_weight(gpu::Queue& queue, const Conv2d& shape, const float* x, const float* dy,
                                  float* dw) {
   const std::int64_t count = shape.weight_count();
   if (count == 0) return;
   if (shape.batch == 0 || shape.out_height() <= 0 || shape.out_width() <= 0) {
-    launch(queue, kName, add_runs_kernel, gpu::blocks_for(count, kThreads), kThreads, 0, count, 0, dw, dw);
+    gpu::add_runs(queue, count, 0, dw, dw);
     return;
   }
+  if (queue.math() != Math::fp32 && gpu::mma_serves(shape) && gpu::grad_weight_mma(queue, shape, x, dy, dw))
+    return;
   const WeightGradient k{gpu::conv_geometry(shape), shape.batch};
   if (gpu::out_per_thread(k.outputs) == 1)
     grad_weight<1>(queue, k, count, x, dy, dw);

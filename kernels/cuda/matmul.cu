@@ -102,6 +102,9 @@ void kernels::matmul_tiled(gpu::Queue& queue, const Matmul& shape, DType dtype, 
                            void* c) {
   if (dtype == DType::f64)
     product<double>(queue, shape, a, b, c);
+  else if (queue.math() != Math::fp32)
+    matmul_mma(queue, shape, static_cast<const float*>(a), static_cast<const float*>(b),
+               static_cast<float*>(c));
   else
     product<float>(queue, shape, a, b, c);
 }

@@ -38,9 +38,9 @@ class Blas {
     }
     if (status != CUBLAS_STATUS_SUCCESS) arena_.release(workspace_);
     check(stream, status, "cublasCreate");
-    const cublasStatus_t settings[] = {cublasSetStream(handle_, stream.get()),
-                                       cublasSetWorkspace(handle_, workspace_, kWorkspaceBytes),
-                                       cublasSetMathMode(handle_, CUBLAS_PEDANTIC_MATH)};
+    const cublasStatus_t settings[] = {
+        cublasSetStream(handle_, stream.get()), cublasSetWorkspace(handle_, workspace_, kWorkspaceBytes),
+        cublasSetMathMode(handle_, stream.math() == Math::fp32 ? CUBLAS_PEDANTIC_MATH : CUBLAS_DEFAULT_MATH)};
     for (const cublasStatus_t setting : settings) {
       if (setting == CUBLAS_STATUS_SUCCESS) continue;
       close();
@@ -66,6 +66,13 @@ Blas& blas_of(cuda::Stream& stream) {
   std::shared_ptr<void>& slot = stream.blas();
   if (slot == nullptr) slot = std::make_shared<Blas>(stream);
   return *static_cast<Blas*>(slot.get());
+}
+
+/// What cuBLAS may do with f32 operands. The fast types allow the mode, and leave cuBLAS free to be more exact.
+cublasComputeType_t compute_type(Math math) {
+  return math == Math::fp32   ? CUBLAS_COMPUTE_32F_PEDANTIC
+         : math == Math::tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32
+                              : CUBLAS_COMPUTE_32F_FAST_16BF;
 }
 
 }  // namespace
@@ -98,10 +105,10 @@ void kernels::matmul(cuda::Stream& queue, const Matmul& shape, DType dtype, cons
   } else {
     const float one = 1.0f, zero = 0.0f;
     check(queue,
-          cublasSgemm(handle, operation(shape.transpose_b), operation(shape.transpose_a), n, m, k, &one,
-                      static_cast<const float*>(b), step_b, static_cast<const float*>(a), step_a, &zero,
-                      static_cast<float*>(c), n),
-          "cublasSgemm");
+          cublasGemmEx(handle, operation(shape.transpose_b), operation(shape.transpose_a), n, m, k, &one, b,
+                       CUDA_R_32F, step_b, a, CUDA_R_32F, step_a, &zero, c, CUDA_R_32F, n,
+                       compute_type(queue.math()), CUBLAS_GEMM_DEFAULT),
+          "cublasGemmEx");
   }
 }
 

@@ -11,6 +11,7 @@
 ///   mma_f16(d, a, b)    the same of f16                  mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32
 ///   load_matrices<N, kTranspose>(r, row)                 ldmatrix.sync.aligned.m8n8.xN[.trans].shared.b16
 ///   to_tf32(x)                                           cvt.rna.tf32.f32: nearest, ties away from zero
+///   to_bf16_pair(low, high)                              cvt.rn.bf16x2.f32: nearest, ties to even; low in the low half
 ///
 /// **Who holds what** (PTX ISA, "Matrix fragments"), with g = lane / 4 and t = lane % 4:
 ///   d, all         d[i]  row g + 8·(i / 2), column 2t + i % 2
@@ -62,6 +63,16 @@ __device__ __forceinline__ unsigned to_tf32(float x) {
   unsigned bits = 0;
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
   asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(x));
+#else
+  __trap();
+#endif
+  return bits;
+}
+
+__device__ __forceinline__ unsigned to_bf16_pair(float low, float high) {
+  unsigned bits = 0;
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(bits) : "f"(high), "f"(low));
 #else
   __trap();
 #endif

@@ -117,6 +117,12 @@ std::string device_facts(int device) {
                      static_cast<double>(properties.totalGlobalMem) / (1 << 30));
 }
 
+bool has_tensor_cores(int device) {
+  int major = 0;
+  CHECK_CUDA(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
+  return major >= 8;
+}
+
 std::string versions() {
   int driver = 0, runtime = 0;
   CHECK_CUDA(cudaDriverGetVersion(&driver));
@@ -124,7 +130,7 @@ std::string versions() {
   return "driver for CUDA " + version_text(driver) + ", runtime " + version_text(runtime);
 }
 
-Stream::Stream(int device) : device_(device) {
+Stream::Stream(int device, Math math) : device_(device), math_(math) {
   make_current();
   arena_ = std::make_unique<Arena>(device_memory(device, std::make_integer_sequence<int, kMaxDevices>()));
   // Non-blocking: no hidden waiting for the default stream, which this project never uses.
@@ -136,6 +142,7 @@ Stream::~Stream() { close(); }
 Stream::Stream(Stream&& other) noexcept
     : raw_(std::exchange(other.raw_, nullptr)),
       device_(other.device_),
+      math_(other.math_),
       arena_(std::move(other.arena_)),
       blas_(std::move(other.blas_)),
       recent_(other.recent_) {}
@@ -145,6 +152,7 @@ Stream& Stream::operator=(Stream&& other) noexcept {
   close();
   raw_ = std::exchange(other.raw_, nullptr);
   device_ = other.device_;
+  math_ = other.math_;
   arena_ = std::move(other.arena_);
   blas_ = std::move(other.blas_);
   recent_ = other.recent_;

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "kernels/captured.h"
+#include "kernels/math.h"
 #include "kernels/recent_launches.h"
 
 // The runtime's own declaration; host code can use streams without the CUDA headers.
@@ -31,6 +32,8 @@ std::string missing_code(int device);
 std::string device_name(int device);
 /// "compute capability 9.0, 79.1 GiB". throws CudaError
 std::string device_facts(int device);
+/// Whether it has the instructions of kernels/cuda/mma.cuh (sm_80 or newer). throws CudaError
+bool has_tensor_cores(int device);
 /// "driver for CUDA 13.1, runtime 13.0". throws CudaError
 std::string versions();
 
@@ -43,8 +46,9 @@ MemorySource pinned_memory(int device);
 class Stream {
  public:
   /// device  0 ≤ device < device_count()
+  /// math    other than fp32 only where has_tensor_cores(device)
   /// throws  CudaError
-  explicit Stream(int device = 0);
+  explicit Stream(int device = 0, Math math = Math::fp32);
   /// Waits for the work in flight, so that memory is not returned under a running kernel.
   ~Stream();
   Stream(Stream&& other) noexcept;
@@ -52,6 +56,7 @@ class Stream {
 
   CUstream_st* get() const noexcept { return raw_; }
   int device() const noexcept { return device_; }
+  Math math() const noexcept { return math_; }
   Arena& arena() { return *arena_; }
   /// Where matmul_cublas.cpp keeps the handle that it makes for this stream; empty until then.
   std::shared_ptr<void>& blas() { return blas_; }
@@ -93,6 +98,7 @@ class Stream {
 
   CUstream_st* raw_ = nullptr;
   int device_ = 0;
+  Math math_ = Math::fp32;
   std::unique_ptr<Arena> arena_;
   std::shared_ptr<void> blas_;
   mutable RecentLaunches recent_;  // since the last wait

@@ -17,7 +17,7 @@ KernelFault::KernelFault(const std::string& kernel_name, Index3 block_index, Ind
       block(block_index),
       thread(thread_index) {}
 
-Grid::Grid(Order order) : scheduler_(std::make_unique<Scheduler>(order)) {}
+Grid::Grid(Order order, Math math) : scheduler_(std::make_unique<Scheduler>(order)), math_(math) {}
 Grid::~Grid() = default;
 Grid::Grid(Grid&&) noexcept = default;
 Grid& Grid::operator=(Grid&&) noexcept = default;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/captured.h"
+#include "kernels/math.h"
 
 #include "kernels/device_fault.h"
 
@@ -57,12 +58,13 @@ class Scheduler;
 /// fibers (up to 1024) until it is destroyed.
 class Grid {
  public:
-  explicit Grid(Order order = Order::forward);
+  explicit Grid(Order order = Order::forward, Math math = Math::fp32);
   ~Grid();
   Grid(Grid&&) noexcept;
   Grid& operator=(Grid&&) noexcept;
 
   Order order() const;
+  Math math() const noexcept { return math_; }
   Arena& arena();
 
   /// Kernels launched since construction or the last reset; tests count how many launches a fused op takes.
@@ -104,6 +106,7 @@ class Grid {
   std::unique_ptr<Scheduler> scheduler_;
   bool capturing_ = false;
   std::vector<Kept> kept_;
+  Math math_;
 };
 
 }  // namespace fovea::simt

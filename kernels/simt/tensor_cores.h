@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstdint>
 
+#include "kernels/dtype.h"
 #include "kernels/simt/chunk.h"
 #include "kernels/simt/thread.h"
 
@@ -56,6 +57,10 @@ inline unsigned to_tf32(float x) {
   const auto bits = std::bit_cast<std::uint32_t>(x);
   if ((bits & 0x7f800000u) == 0x7f800000u) return bits;  // infinities and NaN stay
   return (bits + 0x1000u) & ~0x1fffu;                    // a tie grows in magnitude, into infinity if need be
+}
+
+inline unsigned to_bf16_pair(float low, float high) {
+  return std::uint32_t{to_bf16(low).bits} | std::uint32_t{to_bf16(high).bits} << 16;
 }
 
 template <int N, bool kTranspose = false>

@@ -83,6 +83,20 @@ TEST_CASE("when no checkpoint can be read, nothing is trained and nothing change
   CHECK(read_file(run / "metrics.jsonl") == metrics);
 }
 
+TEST_CASE("another train.math is taken, with the same warning as another device") {
+  const Bench bench;
+  const fs::path run = bench.run("run");
+  REQUIRE(bench.train(run, {"--device", "simt", "--steps", "1"}).code == kDone);
+  Outcome outcome{};
+  const StderrOf err([&] {
+    outcome = bench.train(run, {"--device", "simt", "--steps", "2", "--resume", "--set", "train.math=tf32"});
+  });
+  CHECK(outcome.code == kDone);
+  CHECK(has(err.text, " on simt and goes on with "));
+  CHECK(has(err.text, " on simt tf32: its last bits may differ\n"));
+  CHECK(summary_of(run).at("arithmetic") == "simt tf32");
+}
+
 TEST_CASE("another build, device or instruction set is one warning") {
   const Bench bench;
   const fs::path run = bench.run("run");

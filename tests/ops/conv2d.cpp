@@ -52,6 +52,7 @@ TEST_CASE("conv2d") {
             return convolve(dense(sample.shapes[0]), in, sample.shapes[1], padded(sample)).magnitude;
           },
       .terms = conv2d_terms,
+      .rounded_inputs = 0b11,
   });
 }
 
@@ -84,6 +85,7 @@ TEST_CASE("conv2d_rolling") {
           },
       .terms = conv2d_terms,
       .gradient_inputs = 0b110,
+      .rounded_inputs = 0b11,
   });
 }
 

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 
+#include <cmath>
+#include <limits>
+
+#include "autograd/ops/reduce.h"
 #include "tensor/views.h"
 #include "tests/ops/conv2d_reference.h"
 
@@ -22,7 +26,7 @@ Sample same(const Shape& x, const Shape& w, Size2d stride, Size2d dilation = 1, 
            p.right}};
 }
 
-OpCase row(std::vector<Sample> samples) {
+OpCase row(std::vector<Sample> samples, std::uint32_t rounded_inputs) {
   return {
       .info = conv2d_info,
       .samples = std::move(samples),
@@ -39,6 +43,7 @@ OpCase row(std::vector<Sample> samples) {
             return convolve(dense(sample.shapes[0]), in, sample.shapes[1], options(sample)).magnitude;
           },
       .terms = conv2d_terms,
+      .rounded_inputs = rounded_inputs,
   };
 }
 
@@ -68,11 +73,13 @@ TEST_CASE("conv2d_strided") {
              {{{1, 1, 90, 91}, {8, 1, 3, 3}, {8}}, {1, 1, 30, 30, 1, 0, 0, 0, 0}},
              {{{1, 1, 60, 260}, {1, 1, 2, 2}, {1}}, {20, 4, 30, 50, 1, 0, 0, 0, 0}},
              {{{1, 8, 30, 31}, {8, 8, 7, 7}, {8}}, {2, 2, 1, 1, 1, 3, 3, 3, 3}},
-             {{{32, 8, 20, 21}, {16, 8, 3, 3}, {16}}, {2, 2, 1, 1, 1, 1, 1, 1, 1}, DType::f32, true}}));
+             same({2, 1, 6, 66}, {1, 1, 3, 26}, 1),
+             {{{32, 8, 20, 21}, {16, 8, 3, 3}, {16}}, {2, 2, 1, 1, 1, 1, 1, 1, 1}, DType::f32, true}},
+            0b11));
 }
 
 /// Groups of several channels and of one, with multipliers 1, 2 and more than the channels a thread or a
-/// tile has.
+/// tile has. None is wide enough for tensor cores.
 TEST_CASE("conv2d_groups") {
   check(row({{{{2, 4, 4, 5}, {6, 2, 3, 2}, {6}}, {1, 1, 1, 1, 2, 1, 0, 0, 1}},
              {{{2, 3, 4, 4}, {3, 1, 3, 3}, {3}}, {1, 1, 1, 1, 3, 1, 1, 1, 1}},
@@ -91,9 +98,9 @@ TEST_CASE("conv2d_groups") {
              same({1, 3, 5, 70}, {3, 1, 3, 5}, {1, 3}, {2, 1}, 3),
              same({2, 2, 40, 37}, {2, 1, 11, 9}, 1, 1, 2),
              same({1, 2, 33, 70}, {4, 1, 3, 3}, 1, 1, 2),
-             same({2, 1, 6, 66}, {1, 1, 3, 26}, 1),
              same({32, 16, 14, 14}, {16, 1, 7, 7}, 1, 1, 16),
-             same({3, 33, 14, 14}, {33, 1, 5, 5}, 1, 1, 33)}));
+             same({3, 33, 14, 14}, {33, 1, 5, 5}, 1, 1, 33)},
+            0));
 }
 
 /// Kernels of one pixel: products of matrices where planes and channels are large enough, around their tiles of 256.
@@ -111,7 +118,54 @@ TEST_CASE("conv2d_pointwise") {
              same({18, 16, 4, 8}, {16, 16, 1, 1}, 1),
              same({1, 16, 15, 18}, {17, 16, 1, 1}, 1),
              same({1, 16, 4, 8}, {257, 16, 1, 1}, 1),
-             same({2, 257, 4, 8}, {16, 257, 1, 1}, 1)}));
+             same({2, 257, 4, 8}, {16, 257, 1, 1}, 1)},
+            0b11));
+}
+
+/// For tensor cores: outputs around the 16, 32 and 64 of a block, channels of one stage, of several and of an odd
+/// number, groups just wide enough, planes of which a block takes several.
+TEST_CASE("conv2d_wide") {
+  check(row({same({2, 10, 9, 11}, {40, 10, 3, 3}, 1),
+             same({1, 21, 7, 8}, {33, 21, 3, 3}, 1),
+             same({5, 9, 5, 3}, {17, 9, 2, 3}, 1),
+             same({9, 3, 3, 3}, {65, 3, 3, 3}, 1),
+             same({2, 18, 7, 9}, {20, 9, 3, 3}, 2, 1, 2),
+             same({2, 16, 6, 7}, {16, 8, 3, 2}, 1, 2, 2),
+             same({1, 2, 3, 130}, {34, 2, 2, 3}, 1),
+             same({70, 1, 3, 2}, {4, 1, 2, 2}, 1),
+             {{{2, 24, 14, 14}, {48, 24, 3, 3}}, {1, 1, 1, 1, 1, 1, 1, 1, 1}, DType::f32, true}},
+            0b11));
+}
+
+/// A number that is not finite reaches the results that it belongs to, as what it is, and no others.
+TEST_CASE("conv2d_not_finite") {
+  const auto same_kind = [](float x, float kind) { return std::isnan(kind) ? std::isnan(x) : x == kind; };
+  for (const Math math : kAllMath)
+    for (const auto& group : device_groups(math))
+      for (const float kind :
+           {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()})
+        for (const int bad : {0, 3}) {
+          const Device& device = group[0];
+          CAPTURE(device.description());
+          std::vector<float> values{1, 2, 3, 4};
+          values[static_cast<std::size_t>(bad)] = kind;
+          Tape tape;
+          const Var x = tape.leaf(Tensor::from(values, {1, 1, 1, 4}, device));
+          const Var w = tape.leaf(Tensor::from(std::vector<float>{1, 2}, {1, 1, 1, 2}, device));
+          const Var y = conv2d(x, w, Var());
+          tape.backward(sum(y));
+          const auto got = y.value().to_vector<float>(), dw = tape.grad(w).to_vector<float>(),
+                     dx = tape.grad(x).to_vector<float>();
+          for (int q = 0; q < 3; ++q) {
+            const float value = got[static_cast<std::size_t>(q)];
+            CHECK((q == bad || q + 1 == bad ? same_kind(value, kind) : std::isfinite(value)));
+          }
+          CHECK(dx == std::vector<float>{1, 3, 3, 2});
+          // The cpu fills rows of slopes up with zeros, and multiplies those, too.
+          if (device.kind() == DeviceKind::cpu) continue;
+          CHECK((bad == 0 ? same_kind(dw[0], kind) : std::isfinite(dw[0])));
+          CHECK((bad == 3 ? same_kind(dw[1], kind) : std::isfinite(dw[1])));
+        }
 }
 
 /// Channels that are all the same plane: their stride is 0.
@@ -184,7 +238,7 @@ Reject rejects(const char* name, const Shape& x, const Shape& w, const Conv2dOpt
 
 TEST_CASE("conv2d_rejects") {
   const Shape x{1, 2, 5, 5}, w{3, 2, 3, 3};
-  OpCase op = row({{{{1, 1, 2, 2}, {1, 1, 1, 1}}, {1, 1, 1, 1, 1, 0, 0, 0, 0}}});
+  OpCase op = row({{{{1, 1, 2, 2}, {1, 1, 1, 1}}, {1, 1, 1, 1, 1, 0, 0, 0, 0}}}, 0b11);
   op.rejects = {
       rejects("another number of channels", {8, 3, 32, 32}, {16, 4, 5, 5}, {},
               "x [8, 3, 32, 32] has 3 channels, w [16, 4, 5, 5] expects 4"),

@@ -105,6 +105,8 @@ TEST_CASE("matmul") {
                      matmul(zeros({2, 3}, Device::cpu()), zeros({3, 2}, Device::simt()));
                    },
                    "matmul: [2, 3] is on cpu and [3, 2] on simt; move one with to()"}},
+      .rounded_inputs = 0b11,
+      .library_on_cuda = true,
   });
 }
 

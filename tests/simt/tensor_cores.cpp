@@ -207,6 +207,22 @@ TEST_CASE("tf32 drops 13 bits of its operands, and to_tf32 rounds them to neares
   CHECK(std::isnan(std::bit_cast<float>(y[0])));
 }
 
+__global__ void to_bf16_pair_kernel(int n, const float* low, const float* high, unsigned* y) {
+  for (int i = 0; i < n; ++i) y[i] = gpu::to_bf16_pair(low[i], high[i]);
+}
+
+TEST_CASE("to_bf16_pair rounds to nearest, ties to even, and puts its first argument into the low half") {
+  simt::Grid grid;
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const std::vector<float> low = {1.0f, 1.0f + 0x1p-8f, -1.0f - 0x3p-8f,
+                                  std::nextafter(1.0f + 0x1p-8f, 2.0f)},
+                           high = {2.0f, -0.0f, -kInfinity, std::numeric_limits<float>::max()};
+  std::vector<unsigned> y(low.size());
+  launch(grid, "to_bf16_pair", to_bf16_pair_kernel, 1, 1, 0, static_cast<int>(low.size()), low.data(),
+         high.data(), y.data());
+  CHECK(y == std::vector<unsigned>{0x40003f80u, 0x80003f80u, 0xff80bf82u, 0x7f803f81u});
+}
+
 TEST_CASE("f16 operands: subnormal, largest, infinite") {
   simt::Grid grid;
   for (const auto& [bits, value] : {std::pair{0x0001u, 0x1p-24f},

@@ -20,5 +20,8 @@ template __global__ void product_kernel<Slip::none>(int, int, int, const bf16*, 
 __global__ void use_to_tf32(int n, const float* x, unsigned* y) {
   for (int i = 0; i < n; ++i) y[i] = gpu::to_tf32(x[i]);
 }
+__global__ void use_to_bf16_pair(int n, const float* x, unsigned* y) {
+  for (int i = 0; i < n; ++i) y[i] = gpu::to_bf16_pair(x[i], x[i + 1]);
+}
 
 }  // namespace fovea::test

@@ -39,6 +39,7 @@ for architecture in 80 90a; do
   want async_copy_kernelILi8 'cp.async.ca.shared.global'
   want async_copy_kernelILi16 'cp.async.cg.shared.global'
   want use_to_tf32 cvt.rna.tf32.f32
+  want use_to_bf16_pair cvt.rn.bf16x2.f32
   for instruction in mma.sync.aligned.m16n8k16.row.col.f32.bf16 ldmatrix.sync.aligned.m8n8.x4.shared \
     ldmatrix.sync.aligned.m8n8.x4.trans.shared cp.async.cg.shared.global cp.async.commit_group cp.async.wait_group; do
     want product_kernel "$instruction"

@@ -131,6 +131,30 @@ TEST_CASE("a device is parsed, and an unknown one says what there is") {
     CHECK(message([] { Device::cuda(); }) == "device cuda: " + Device::cuda_missing_reason());
 }
 
+TEST_CASE("a device has one math, and the cpu has fp32 only") {
+  CHECK(Device::cpu().math() == Math::fp32);
+  CHECK(Device::parse("simt").math() == Math::fp32);
+  CHECK(Device::parse("simt").description() == "simt");
+  for (const Math math : {Math::tf32, Math::bf16}) {
+    const Device device = Device::parse("simt", math);
+    CHECK(device.math() == math);
+    CHECK(device.name() == "simt");
+    CHECK(device.description() == std::string("simt ") + math_name(math));
+    const std::string refused = std::string("device cpu: multiplies in fp32 only, not in ") +
+                                math_name(math) + "; take cuda or simt, or leave math at fp32";
+    CHECK(message([&] { Device::parse("cpu", math); }) == refused);
+    if (!Device::cuda_missing_reason().empty()) {
+      CHECK(message([&] { Device::best(math); }) == refused);
+    } else {
+      const Device gpu = Device::best(math);
+      CHECK(gpu.math() == math);
+      CHECK(gpu.description().starts_with(gpu.name() + " " + math_name(math) + " "));
+    }
+  }
+  for (const Math math : kAllMath) CHECK(parse_math(math_name(math)) == math);
+  CHECK(!parse_math("fp16"));
+}
+
 TEST_CASE("tensors move between devices") {
   const Device cpu = Device::cpu(), simt = Device::simt();
   const Tensor x = transpose(counting({3, 4}, cpu), 0, 1);
