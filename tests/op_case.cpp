@@ -19,21 +19,7 @@
 namespace fovea::test {
 namespace {
 
-std::string g_device = "cpu";  // set once by main, before any test runs
-bool g_accesses = false;       // the same
-
-/// Of the sample that is being checked.
-template <class T>
-std::vector<std::pair<std::vector<T>, Tensor>>& constants() {
-  static std::vector<std::pair<std::vector<T>, Tensor>> made;
-  return made;
-}
-
-void forget_constants() {
-  constants<std::int64_t>().clear();
-  constants<float>().clear();
-  constants<std::uint8_t>().clear();
-}
+bool g_accesses = false, g_once = false;  // set by main, before any test runs
 
 double unit_roundoff(DType dtype) { return dtype == DType::f64 ? 0x1p-53 : 0x1p-24; }
 
@@ -120,7 +106,7 @@ class Checker {
     const Result first = run(op_, sample_, inputs_, seed_, devices[0], false, mutation_);
     forward(first, devices[0]);
     slopes(first, devices[0]);
-    if (mutation_.scaled_gradient >= 0 || mutation_.shifted_edges) return;
+    if (g_once || mutation_.scaled_gradient >= 0 || mutation_.shifted_edges) return;
     if (op_.info.has_gradient()) record(devices[0]);
     if (want_.size() * (inputs_.empty() ? 0 : inputs_[0].size()) <= 400) jacobian(devices[0]);
     same("a second run", first, run(op_, sample_, inputs_, seed_, devices[0], false, {}), devices[0]);
@@ -354,67 +340,12 @@ std::string Sample::str() const {
   return text;
 }
 
-const std::string& device_under_test() { return g_device; }
-void set_device_under_test(const std::string& name) { g_device = name; }
-
-std::vector<std::vector<Device>> device_groups(Math math) {
-  if (g_device == "cuda") return {{Device::cuda(0, math)}};
-  if (g_device == "simt")
-    return {{Device::simt(simt::Order::forward, math), Device::simt(simt::Order::reversed, math),
-             Device::simt(simt::Order::shuffled, math)}};
-  if (math != Math::fp32) return {};
-  std::vector<std::vector<Device>> groups;
-  for (const Isa isa : available_isas())
-    groups.push_back({Device::cpu({.threads = 1, .isa = isa}), Device::cpu({.threads = 2, .isa = isa}),
-                      Device::cpu({.threads = 3, .isa = isa})});
-  return groups;
-}
-
-std::vector<Device> devices() {
-  std::vector<Device> list;
-  for (const auto& group : device_groups()) list.push_back(group.back());
-  return list;
-}
-
-std::vector<Doubles> sample_inputs(const OpCase& op, const Sample& sample) {
-  std::vector<Doubles> inputs;
-  for (std::size_t k = 0; k < sample.shapes.size(); ++k) {
-    Doubles values =
-        normals(op, 0, static_cast<std::uint32_t>(k), static_cast<std::size_t>(sample.shapes[k].numel()));
-    if (op.value)
-      for (std::size_t i = 0; i < values.size(); ++i)
-        values[i] = op.value(static_cast<int>(k), static_cast<std::int64_t>(i), values[i]);
-    if (sample.dtype == DType::f32)
-      for (double& v : values) v = static_cast<float>(v);  // the reference sees what the op sees
-    inputs.push_back(std::move(values));
-  }
-  return inputs;
-}
-
-template <class T>
-Tensor constant(const std::vector<T>& values, const Shape& shape, const Device& device) {
-  for (const auto& [known, tensor] : constants<T>())
-    if (known == values && tensor.shape() == shape && tensor.device() == device) return tensor;
-  return constants<T>().emplace_back(values, Tensor::from(values, shape, device, "test")).second;
-}
-template Tensor constant(const std::vector<std::int64_t>&, const Shape&, const Device&);
-template Tensor constant(const std::vector<float>&, const Shape&, const Device&);
-template Tensor constant(const std::vector<std::uint8_t>&, const Shape&, const Device&);
-
-Tensor to_tensor(const Doubles& values, const Shape& shape, DType dtype, const Device& device) {
-  if (dtype == DType::f64) return Tensor::from(values, shape, device, "test");
-  std::vector<float> floats(values.size());
-  std::transform(values.begin(), values.end(), floats.begin(),
-                 [](double v) { return static_cast<float>(v); });
-  const Tensor x = Tensor::from(floats, shape, device, "test");
-  return x.to(dtype);
-}
-
 std::vector<std::string> failures(const OpCase& op, std::span<const Device> devices,
                                   const Mutation& mutation) {
   std::vector<std::string> report;
   for (const Sample& sample : op.samples) {
-    if (sample.fast_only && devices[0].kind() == DeviceKind::simt) continue;
+    if (sample.fast_only && (g_once || devices[0].kind() == DeviceKind::simt)) continue;
+    if (g_once) devices[0].arena().trim();  // what a tool knows of memory begins anew
     try {
       Checker(op, sample, mutation, report).on_devices(devices);
     } catch (const std::exception& error) {
@@ -427,6 +358,7 @@ std::vector<std::string> failures(const OpCase& op, std::span<const Device> devi
 }
 
 void report_accesses_only() { g_accesses = true; }
+void run_samples_once() { g_once = true; }
 
 void report_accesses(const OpCase& op) {
   const Device device = Device::simt();
@@ -454,7 +386,7 @@ void check(const OpCase& op) {
     for (const Math math : {Math::tf32, Math::bf16})
       for (const auto& group : device_groups(math))
         for (const std::string& line : math_failures(op, group)) FAIL_CHECK(line);
-  if (g_device != "cpu") return;
+  if (device_under_test() != "cpu") return;
   const std::vector<Device> best = {device_groups().back()[1]};
   const bool has_edges = std::any_of(op.samples.begin(), op.samples.end(), [&](const Sample& sample) {
     return op.reference(sample_inputs(op, sample), sample).size() > 1;  // a loss is one number

@@ -9,6 +9,7 @@
 
 #include "autograd/op_info.h"
 #include "autograd/tape.h"
+#include "tests/device_under_test.h"
 
 /// The op table. One row per op says how to call it, what it should give (plain loops in double), on which
 /// shapes, and what it must reject; check() drives everything that is true of every op.
@@ -84,11 +85,11 @@ void report_accesses(const OpCase& op);
 /// From now on check() does that instead.
 void report_accesses_only();
 
-/// The device named on the command line: "cpu" (default), "simt" or "cuda".
-const std::string& device_under_test();
-void set_device_under_test(const std::string& name);
-/// Every form of it that must agree to the bit is one group: per instruction set, 1, 2 and 3 threads; the
-/// three orders of the emulation. The cpu has none in tf32 and bf16.
+/// From now on check() runs each small sample once: result and slopes, no repetition, no Jacobian.
+void run_samples_once();
+
+/// Every form of the device under test that must agree to the bit is one group: per instruction set, 1, 2
+/// and 3 threads; the three orders of the emulation. The cpu has none in tf32 and bf16.
 std::vector<std::vector<Device>> device_groups(Math math = Math::fp32);
 /// One device per group.
 std::vector<Device> devices();
@@ -116,6 +117,9 @@ std::vector<Doubles> sample_inputs(const OpCase& op, const Sample& sample);
 /// others, as the host must not write to a device while a graph is recorded.
 template <class T>
 Tensor constant(const std::vector<T>& values, const Shape& shape, const Device& device);
+
+/// Before a new sample, and where the tensors that live are counted.
+void forget_constants();
 
 /// Host doubles as a tensor of a dtype.
 Tensor to_tensor(const Doubles& values, const Shape& shape, DType dtype, const Device& device);
