@@ -306,13 +306,6 @@ void check_rejects(const OpCase& op, const Device& device, std::vector<std::stri
 
 }  // namespace
 
-Doubles normals(const OpCase& op, std::uint32_t stream, std::uint32_t step, std::size_t count) {
-  Doubles values(count);
-  const std::uint32_t id = philox::stream_id(std::string(op.info.name).c_str()) + stream;
-  for (std::size_t i = 0; i < count; ++i) values[i] = philox::normal_at({11, id, step}, i);
-  return values;
-}
-
 bool equal_bits(const Doubles& x, const Doubles& y) {  // exact from f32
   return x.size() == y.size() &&
          (x.empty() || std::memcmp(x.data(), y.data(), x.size() * sizeof(double)) == 0);

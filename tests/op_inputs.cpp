@@ -47,6 +47,13 @@ std::vector<Device> devices() {
   return list;
 }
 
+Doubles normals(const OpCase& op, std::uint32_t stream, std::uint32_t step, std::size_t count) {
+  Doubles values(count);
+  const std::uint32_t id = philox::stream_id(std::string(op.info.name).c_str()) + stream;
+  for (std::size_t i = 0; i < count; ++i) values[i] = philox::normal_at({11, id, step}, i);
+  return values;
+}
+
 std::vector<Doubles> sample_inputs(const OpCase& op, const Sample& sample) {
   std::vector<Doubles> inputs;
   for (std::size_t k = 0; k < sample.shapes.size(); ++k) {
