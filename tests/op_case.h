@@ -8,6 +8,7 @@
 
 #include "autograd/op_info.h"
 #include "autograd/tape.h"
+#include "tests/device_under_test.h"
 
 /// The op table. One row per op says how to call it, what it should give (plain loops in double), on which
 /// shapes, and what it must reject; check() drives everything that is true of every op.
@@ -78,11 +79,11 @@ void report_accesses(const OpCase& op);
 /// From now on check() does that instead.
 void report_accesses_only();
 
-/// The device named on the command line: "cpu" (default), "simt" or "cuda".
-const std::string& device_under_test();
-void set_device_under_test(const std::string& name);
-/// Every form of it that must agree to the bit is one group: per instruction set, 1, 2 and 3 threads; the
-/// three orders of the emulation.
+/// From now on check() runs each small sample once: result and slopes, no repetition, no Jacobian.
+void run_samples_once();
+
+/// Every form of the device under test that must agree to the bit is one group: per instruction set, 1, 2
+/// and 3 threads; the three orders of the emulation.
 std::vector<std::vector<Device>> device_groups();
 /// One device per group.
 std::vector<Device> devices();

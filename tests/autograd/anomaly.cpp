@@ -23,7 +23,7 @@ namespace {
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
-std::vector<Device> devices() { return {Device::cpu({.threads = 2}), Device::simt()}; }
+std::vector<Device> devices() { return {Device::cpu({.threads = 2}), both_devices()[1]}; }
 
 /// What anomaly mode finds in f(tape); REQUIREs that it finds something.
 template <class F>

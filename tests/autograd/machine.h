@@ -5,9 +5,10 @@
 
 namespace fovea::test {
 
-/// A device of one test: its tensors, and what of them is alive.
+/// The device of one test (--device; the cpu unless that is given): its tensors, and what of them is alive.
 struct Machine {
-  Device device = Device::cpu({.threads = 1});
+  Device device =
+      device_under_test() == "cpu" ? Device::cpu({.threads = 1}) : Device::parse(device_under_test());
   Tensor operator()(const Floats& values) const {
     return floats(values, {static_cast<std::int64_t>(values.size())}, device);
   }

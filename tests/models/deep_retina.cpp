@@ -143,7 +143,7 @@ TEST_CASE("inference is deterministic, training noise follows seed and step") {
 }
 
 TEST_CASE("a rolling view of a movie gives the bits of its copy") {
-  for (const Device& device : {host(), Device::simt()}) {
+  for (const Device& device : {host(), both_devices()[1]}) {
     DeepRetina model(small(), device);
     nn::initialize(model, 1);
     const Tensor movie = normals({7, 20, 20}, device);
@@ -190,7 +190,7 @@ TEST_CASE("what deep retina refuses") {
 
 TEST_CASE("three steps of training agree between cpu and emulation") {
   std::vector<double> losses[2];
-  const Device devices[] = {host(), Device::simt()};
+  const Device devices[] = {host(), both_devices()[1]};
   for (int k = 0; k < 2; ++k) {
     DeepRetina model(small(), devices[k]);
     nn::initialize(model, 1);

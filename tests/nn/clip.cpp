@@ -22,7 +22,7 @@ void set_gradients(nn::Linear& layer, const Floats& weight, const Floats& bias) 
 }  // namespace
 
 TEST_CASE("gradients are clipped by the norm of all of them together") {
-  for (const Device& device : {Device::cpu(), Device::simt()}) {
+  for (const Device& device : both_devices()) {
     nn::Linear layer(2, 2, device);
     const auto parameters = layer.named_parameters();
     CHECK(nn::gradient_norm(parameters).item() == 0.0);  // there are none yet
@@ -39,7 +39,7 @@ TEST_CASE("gradients are clipped by the norm of all of them together") {
 }
 
 TEST_CASE("gradients are clipped by value, number by number") {
-  for (const Device& device : {Device::cpu(), Device::simt()}) {
+  for (const Device& device : both_devices()) {
     nn::Linear layer(2, 1, device);
     set_gradients(layer, {4, -0.25f}, {-3});
     nn::clip_gradients_by_value(layer.named_parameters(), 0.5);

@@ -23,7 +23,7 @@ Tensor normals(const Shape& shape, const Device& device, const char* stream) {
 }  // namespace
 
 TEST_CASE("conv2d strides, dilates, pads each side and keeps groups apart") {
-  for (const Device& device : {Device::cpu(), Device::simt()}) {
+  for (const Device& device : both_devices()) {
     const Tensor x = floats({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}, {1, 1, 4, 4}, device);
     nn::Conv2d apart(1, 1, 2, device, {.stride = 2, .dilation = {1, 2}, .bias = false});
     apart.weight.value.copy_from(floats({1, 10, 100, 1000}, {1, 1, 2, 2}, device));

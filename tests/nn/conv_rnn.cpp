@@ -146,7 +146,7 @@ TEST_CASE("cells have the parameters that their papers count") {
 
 TEST_CASE("fused or of plain ops, a cell computes the same") {
   const Shape shape{2, 4, 5, 3};
-  for (const Device& device : {Device::cpu(), Device::simt()}) {
+  for (const Device& device : both_devices()) {
     const nn::CellInputs inputs{normals(shape, device), normals({2, 3, 5, 3}, device, 1),
                                 normals({2, 2, 5, 3}, device, 2)};
     const auto compare = [&](const auto& make) {

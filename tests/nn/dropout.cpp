@@ -14,7 +14,7 @@ using namespace fovea::test;
 
 TEST_CASE("dropout is fresh in each training step, absent after eval, and equal on all devices") {
   std::vector<Floats> seen;
-  for (const Device& device : {Device::cpu(), Device::simt()}) {
+  for (const Device& device : both_devices()) {
     nn::Sequential net;
     net.add_named<nn::Dropout>("drop1", 0.25f);
     net.add_named<nn::Dropout>("drop2", 0.25f);

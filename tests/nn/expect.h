@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "nn/module.h"
+#include "tests/device_under_test.h"
 
 namespace fovea::test {
 
@@ -37,6 +38,9 @@ inline Names state_names(const nn::Module& module) {
   return result;
 }
 
-inline std::vector<Device> both_devices() { return {Device::cpu(), Device::simt()}; }
+/// The cpu, and the device to be compared with it: the one of the command line (--device), else simt.
+inline std::vector<Device> both_devices() {
+  return {Device::cpu(), device_under_test() == "cuda" ? Device::cuda() : Device::simt()};
+}
 
 }  // namespace fovea::test

@@ -97,7 +97,7 @@ TEST_CASE("the rules have the moments they promise") {
 TEST_CASE("a truncated normal is the normal where that is within, and equal on every device") {
   const philox::Key key{4, philox::stream_id("cut"), 0, nullptr};
   Floats all[2];
-  for (const Device& device : {Device::cpu(), Device::simt()}) {
+  for (const Device& device : both_devices()) {
     const Tensor x = Tensor::empty({1000}, DType::f32, device);
     nn::init::truncated_normal(0.5f)(x, key);
     all[device.kind() == DeviceKind::simt ? 1 : 0] = x.to_vector<float>();

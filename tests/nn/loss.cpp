@@ -17,7 +17,7 @@ using namespace fovea;
 using namespace fovea::test;
 
 TEST_CASE("losses are means over all elements") {
-  for (const Device& device : {Device::cpu(), Device::simt()}) {
+  for (const Device& device : both_devices()) {
     const Tensor rate = floats({1, 2, 4, 0.5}, {2, 2}, device), target = floats({0, 2, 1, 3}, {2, 2}, device);
     const double expected =
         (1 + (2 - 2 * std::log(2.0)) + (4 - std::log(4.0)) + (0.5 - 3 * std::log(0.5))) / 4;

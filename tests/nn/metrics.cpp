@@ -10,7 +10,7 @@ using namespace fovea;
 using namespace fovea::test;
 
 TEST_CASE("scores of two cells, worked out by hand") {
-  for (const Device& device : {Device::cpu(), Device::simt()}) {
+  for (const Device& device : both_devices()) {
     // Cell 0: y = 1 2 3 4, ŷ = 2 2 4 4. Cell 1: y = 0 2 0 2, ŷ = 2 0 2 0, its opposite.
     const Tensor target = floats({1, 0, 2, 2, 3, 0, 4, 2}, {4, 2}, device);
     const Tensor prediction = floats({2, 2, 2, 0, 4, 2, 4, 0}, {4, 2}, device);

@@ -181,7 +181,7 @@ TEST_CASE("train and eval reach a subtree") {
 }
 
 TEST_CASE("gradients reach a parameter that is used twice as one leaf, and stop at a frozen one") {
-  for (const Device& device : {Device::cpu(), Device::simt()}) {
+  for (const Device& device : both_devices()) {
     Twice twice(device);
     nn::initialize(twice, 0);
     const Tensor x = floats({1, 2}, {2}, device);

@@ -58,7 +58,7 @@ double descend(Point& point, const Floats& goal, nn::Optimizer& optimizer) {
 }  // namespace
 
 TEST_CASE("sgd by hand: plain, with momentum, with weight decay and a scaled rate") {
-  for (const Device& device : {Device::cpu(), Device::simt()}) {
+  for (const Device& device : both_devices()) {
     Point plain({1, 2}, device);
     nn::Optimizer a = nn::sgd({nn::all_parameters(plain)}, 0.5);
     plain.set_gradient({2, -4});
@@ -86,7 +86,7 @@ TEST_CASE("sgd by hand: plain, with momentum, with weight decay and a scaled rat
 }
 
 TEST_CASE("adam by hand: the first step is lr in the direction of the slope, the third follows the formula") {
-  for (const Device& device : {Device::cpu(), Device::simt()}) {
+  for (const Device& device : both_devices()) {
     Point point({1, -1, 5}, device);
     nn::Optimizer adam = nn::adam({nn::all_parameters(point)}, 0.1);
     double value = 1, m = 0, v = 0;
@@ -108,7 +108,7 @@ TEST_CASE("adam by hand: the first step is lr in the direction of the slope, the
 }
 
 TEST_CASE("nesterov by hand: the step looks one momentum ahead") {
-  for (const Device& device : {Device::cpu(), Device::simt()}) {
+  for (const Device& device : both_devices()) {
     Point point({0}, device);
     nn::Optimizer sgd = nn::sgd({nn::all_parameters(point)}, 1.0, {.momentum = 0.5f, .nesterov = true});
     point.set_gradient({1});
@@ -122,7 +122,7 @@ TEST_CASE("nesterov by hand: the step looks one momentum ahead") {
 }
 
 TEST_CASE("adamw by hand: the decay leaves the moments alone") {
-  for (const Device& device : {Device::cpu(), Device::simt()}) {
+  for (const Device& device : both_devices()) {
     Point point({8, 8}, device);
     nn::Optimizer adamw = nn::adamw({nn::all_parameters(point, 0.5)}, 0.25);
     point.set_gradient({3, 0});
@@ -135,7 +135,7 @@ TEST_CASE("adamw by hand: the decay leaves the moments alone") {
 }
 
 TEST_CASE("rmsprop by hand: plain, with momentum, centered") {
-  for (const Device& device : {Device::cpu(), Device::simt()}) {
+  for (const Device& device : both_devices()) {
     const auto after = [&](RmspropOptions options, int steps) {
       options.eps = 1.0f;
       options.alpha = 0.75f;

@@ -17,7 +17,7 @@ using namespace fovea;
 using namespace fovea::test;
 
 TEST_CASE("a selection sums each cell's map with its weights") {
-  for (const Device& device : {Device::cpu(), Device::simt()}) {
+  for (const Device& device : both_devices()) {
     nn::Selection selection(2, {2, 2}, device);
     CHECK(selection.parameter_count() == 8);
     selection.weight.value.copy_from(floats({1, 3, 1, 1, 0, 1, 2, 1}, {2, 4}, device));
