@@ -10,6 +10,9 @@ endmacro()
 
 fovea_require(fmt libfmt-dev)
 find_package(Threads REQUIRED)
+if(FOVEA_PACK)  # a third smaller than the shared one, which holds LAPACK and needs the Fortran library
+  find_library(FOVEA_OPENBLAS NAMES libopenblas.a)
+endif()
 include(SystemLibraries)  # fovea::openblas, fovea::boost_context
 fovea_require(ZLIB zlib1g-dev)
 fovea_require(PNG libpng-dev)

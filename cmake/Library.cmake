@@ -15,7 +15,7 @@ else()
 endif()
 # Counters and checks of a special build are not for users.
 set(FOVEA_BOTH_KINDS OFF)
-if(FOVEA_TESTS AND NOT FOVEA_SANITIZE AND NOT FOVEA_RACES AND NOT FOVEA_COVERAGE)
+if(FOVEA_TESTS AND NOT FOVEA_PACK AND NOT FOVEA_SANITIZE AND NOT FOVEA_RACES AND NOT FOVEA_COVERAGE)
   set(FOVEA_BOTH_KINDS ON)
 endif()
 
@@ -58,8 +58,10 @@ endforeach()
 
 # Symbols of namespace fovea are public, the others are ours: a program may bring its own version of a library we use.
 target_link_options(fovea_shared PRIVATE LINKER:--version-script=${CMAKE_CURRENT_LIST_DIR}/fovea.map)
-set_target_properties(fovea_shared PROPERTIES LINK_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/fovea.map
-  INSTALL_RPATH_USE_LINK_PATH ON)  # cuBLAS may lie where the loader does not look
+set_target_properties(fovea_shared PROPERTIES LINK_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/fovea.map)
+if(NOT FOVEA_PACK)  # run-gpu looks for it on the machine that it runs on
+  set_target_properties(fovea_shared PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)  # cuBLAS may lie where the loader does not look
+endif()
 
 # What programs of this build link, by the name of the highest room that they use.
 add_library(fovea_library INTERFACE)
