@@ -11,7 +11,7 @@ trap 'rm -rf -- "$sandbox"' EXIT
 checkout="$sandbox/a checkout"  # with a space: paths are quoted everywhere
 fakes=$sandbox/fakes
 calls=$sandbox/calls
-export FOVEA_OS_RELEASE=$sandbox/os-release
+export FOVEA_OS_RELEASE=$sandbox/os-release FOVEA_TOOLKIT=$sandbox/toolkit
 unset CXX CUDAHOSTCXX CMAKE_BUILD_PARALLEL_LEVEL
 passed=0 failed=0
 
@@ -127,7 +127,7 @@ requested() { is "$(sed -n 's/^apt-get .*--no-install-recommends //p' "$calls")"
 machine debian 12
 run
 check 'no command is help' is "$status" 0
-for name in test demo fovea docs doctor coverage format clean; do check "help names $name" says "$out" "  $name "; done
+for name in test demo fovea docs doctor gpu coverage format clean; do check "help names $name" says "$out" "  $name "; done
 run help
 check 'help goes to stdout' says "$out" './run COMMAND'
 run test --help
@@ -297,6 +297,43 @@ check 'docs: an error in the pages is exit 1' is "$status" 1
 rm "$sandbox/python3-fails"
 run docs --all
 check 'docs: unknown argument is wrong usage' is "$status" 2
+
+# -------------------------------------------------------------------------------------------------- gpu
+
+machine debian 12
+run gpu tests
+check 'gpu without nvcc: exit 1' is "$status" 1
+check 'gpu without nvcc: a pack needs none' says "$err" './run gpu pack DIR'
+check 'gpu without nvcc: nothing is built' not_called '^(cmake|python3|apt-get)'
+mkdir -p "$sandbox/toolkit"
+fake nvcc </dev/null
+mv "$fakes/nvcc" "$sandbox/toolkit/nvcc"
+run gpu tests --out 'some where'
+check 'gpu: nvcc in the place of the toolkit will do' is "$status" 0
+check 'gpu: builds preset gpu' called 'cmake --build build/gpu'
+check 'gpu: all programs of it' called '--target gpu'
+check 'gpu: hands on stage and options' \
+  called "python3 -B $checkout/tests/gpu/main.py --build $checkout/build/gpu --root $checkout tests --out some where"
+check 'gpu: installs nothing that is there' not_called '^apt-get'
+run gpu pack "$sandbox/a pack"
+check 'gpu pack: done' is "$status" 0
+check 'gpu pack: the folder' called "python3 -B $checkout/tests/gpu/pack.py $checkout/build/gpu $checkout $sandbox/a pack"
+touch "$sandbox/python3-fails"
+run gpu bench
+check 'gpu: what has not passed is exit 1' is "$status" 1
+touch "$sandbox/cmake-fails"
+run gpu bench
+check 'gpu: a failed build is exit 1' is "$status" 1
+check 'gpu: a failed build shows its output' says "$err" 'a compiler error'
+check 'gpu: a failed build runs nothing' not_called '^python3'
+run gpu sanitise
+check 'gpu: unknown stage is wrong usage' is "$status" 2
+check 'gpu: unknown stage names the nearest' says "$err" "unknown stage 'sanitise'; nearest is 'sanitize'"
+run gpu
+check 'gpu without a stage is wrong usage' is "$status" 2
+check 'gpu without a stage: the stages' says "$err" 'one of: tests sanitize train bench all pack exec'
+run gpu pack
+check 'gpu pack without a folder is wrong usage' is "$status" 2
 
 # ------------------------------------------------------------------------------------------ clean, lock
 
