@@ -311,7 +311,9 @@ class Words(unittest.TestCase):
         text = ("[doctest] test cases:  1 |  1 passed | 0 failed | 9 skipped\n"
                 "[doctest] assertions: 7 | 7 passed | 0 failed |\n")
         self.assertEqual(stage.doctest_verdict(0, text), ("passed", "7 checks"))
-        self.assertEqual(stage.doctest_verdict(0, text.replace("7", "0"))[0], "failed")
+        self.assertEqual(stage.doctest_verdict(0, text.replace("7", "0")),
+                         ("skipped", "it checks nothing on this device"))
+        self.assertEqual(stage.doctest_verdict(0, text.replace("1", "0")), ("failed", "it ran no test"))
         self.assertEqual(stage.doctest_verdict(0, "")[0], "failed")
         self.assertEqual(stage.doctest_verdict(1, text)[0], "failed")
         self.assertEqual(stage.doctest_verdict(77, "skipped: no GPU"), ("skipped", "skipped: no GPU"))
