@@ -177,7 +177,7 @@ class Training:
             if len(seconds) == 2 and all(seconds) and seconds[1] > seconds[0]:
                 rate = (RATE_STEPS[device][1] - RATE_STEPS[device][0]) / (seconds[1] - seconds[0])
                 self.stage.figures.setdefault("steps_per_second", {})[device] = rate
-                self.report(f"{device}: {rate:.1f} steps of 64 a second")
+                self.report(f"{device}: {rate:.3g} steps of 64 a second")
 
     def math(self):
         """Losses in other arithmetic, reported only."""
