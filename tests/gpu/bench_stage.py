@@ -19,16 +19,16 @@ def read_cases(path):
 def take_over(stage, report):
     """One item a case that was reached; a peer that failed is a note, a case that failed has failed."""
     stage.figures["bench"] = report
-    missed = [str(name) for name in report.get("not_run", [])]
+    missed = []
     for number, case in enumerate(report.get("cases", [])):
-        name = str(case.get("name", number))
+        name = str(case.get("name", number)) + (" cold" if case.get("cold") else "")
         if case.get("status") == "not run":
             missed.append(name)
             continue
         name = name if name not in stage.items else f"{name} #{number}"
         ours, ratio = case.get("ours_ms"), case.get("ratio_median")
-        passed = isinstance(ours, (int, float)) and not case.get("error")
-        notes = [f"ours {ours:.4g} ms" if passed else str(case.get("error") or "no time")]
+        passed = case.get("status") == "done" and isinstance(ours, (int, float))
+        notes = [f"ours {ours:.4g} ms" if passed else str(case.get("reason") or "no time")]
         if isinstance(ratio, (int, float)):
             notes.append(f"{ratio:.3f} of {case.get('peer')}")
         if case.get("peer_error"):
