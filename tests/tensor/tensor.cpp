@@ -140,8 +140,10 @@ TEST_CASE("a device has one math, and the cpu has fp32 only") {
     CHECK(device.math() == math);
     CHECK(device.name() == "simt");
     CHECK(device.description() == std::string("simt ") + math_name(math));
-    const std::string refused = std::string("device cpu: multiplies in fp32 only, not in ") +
-                                math_name(math) + "; take cuda or simt, or leave math at fp32";
+    const std::string refused =
+        math == Math::tf32
+            ? "device cpu: multiplies in fp32 only, not in tf32; take cuda or simt, or leave math at fp32"
+            : "device cpu: multiplies in fp32 only, not in bf16; take cuda or simt, or leave math at fp32";
     CHECK(message([&] { Device::parse("cpu", math); }) == refused);
     if (!Device::cuda_missing_reason().empty()) {
       CHECK(message([&] { Device::best(math); }) == refused);
