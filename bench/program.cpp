@@ -54,14 +54,14 @@ DeviceKind kind_of(const std::string& device) {
 
 int run(const Options& o, std::ostream& out) {
   const double start = seconds_now();
-  const Math math = parse_math(o.math);
+  const Math math = math_option(o.math);
   if (!(o.seconds > 0)) throw apps::UsageError(fmt::format("--seconds {}: must be above 0", o.seconds));
   const std::vector<Case> cases = chosen_cases(kind_of(o.device), o.quick, o.filter);
   if (o.list) {
     for (const Case& c : cases) out << fmt::format("{:<32} {:<40} {}\n", c.name, c.shape, c.op);
     return apps::kDone;
   }
-  const Device device = Device::parse(o.device);
+  const Device device = Device::parse(o.device, math);
   Report report;
   report.math = math;
   report.machine = read_machine_facts(device);

@@ -50,6 +50,10 @@ std::unique_ptr<Peer> find_peer(const Case& c, const Device& device, const Buffe
     why = "none for this operation";
     return nullptr;
   }
+  if (math == Math::bf16) {  // ours rounds f32 tensors on the way to the tensor cores, cuDNN has no such form
+    why = "cuDNN wants bf16 tensors";
+    return nullptr;
+  }
 #if FOVEA_HAS_CUDNN
   return cudnn::make_peer(c, device, buffers, math);
 #else

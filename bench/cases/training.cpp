@@ -143,8 +143,8 @@ Case cross_entropy(std::int64_t rows, std::int64_t classes) {
   c.run = [s](const Device& device, const Pointers& p, const Pointers& state) {
     const auto* const labels = static_cast<const std::int64_t*>(p[1]);
     on(device.queue(), [&](auto& q) {
-      kernels::cross_entropy(q, s, in(p, 0), labels, out(p, 3), out(state, 0));
-      kernels::cross_entropy_grad(q, s, in(p, 0), labels, in(state, 0), in(p, 2), out(p, 4));
+      kernels::cross_entropy(q, s, in(p, 0), labels, nullptr, out(p, 3), out(state, 0));
+      kernels::cross_entropy_grad(q, s, in(p, 0), labels, nullptr, in(state, 0), in(p, 2), out(p, 4));
     });
   };
   return c;

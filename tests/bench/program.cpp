@@ -51,9 +51,9 @@ TEST_CASE("wrong usage is exit code 2, one line and a hint") {
   const Ran math = ran({"--math", "fp23"});
   CHECK(math.code == 2);
   CHECK(math.err == "fovea_bench: --math fp23: expected fp32, tf32 or bf16; did you mean 'fp32'?\n");
-  const Ran not_yet = ran({"--math", "bf16"});
-  CHECK(not_yet.code == 2);
-  CHECK(not_yet.err == "fovea_bench: --math bf16: our kernels have fp32 only so far\n");
+  const Ran exact = ran({"--math", "bf16", "--device", "cpu"});
+  CHECK(exact.code != 0);
+  CHECK(exact.err.find("device cpu: multiplies in fp32 only, not in bf16") != std::string::npos);
   const Ran seconds = ran({"--seconds", "-1"});
   CHECK(seconds.code == 2);
   CHECK(seconds.err == "fovea_bench: --seconds -1: must be above 0\n");
@@ -79,6 +79,21 @@ TEST_CASE("cases have names of their own, and a filter is a part or a pattern") 
   CHECK(3 * count(DeviceKind::cuda, true) <= count(DeviceKind::cuda, false) + 3);
   CHECK(count(DeviceKind::cuda, true) >= 5);
   CHECK(ran({"--list", "--device", "cuda", "conv1"}).out.find("conv1.grad_weight.n512") != std::string::npos);
+}
+
+TEST_CASE("both sides compute in the math mode that is asked for") {
+  const test::TemporaryFolder folder;
+  std::vector<double> errors;
+  for (const char* math : {"fp32", "tf32", "bf16"}) {
+    const std::filesystem::path file = folder.path() / math;
+    CHECK(ran({"--device", "simt", "--math", math, "--json", file.string(), "tiny.conv.forward*"}).code == 0);
+    const nlohmann::json report = json_of(file);
+    CHECK(report["math_mode"] == math);
+    errors.push_back(report["cases"][0]["our_error"]);
+  }
+  CHECK(errors[0] < 1e-6);
+  CHECK(errors[1] > 1e-5);
+  CHECK(errors[2] > errors[1]);
 }
 
 TEST_CASE("a run on the host writes a table and all keys of the JSON") {
