@@ -39,13 +39,13 @@ class RandomLane final : public CopyLane {
   void copies_wait(const Mark& kernels) override {
     if (omit_ != Omit::copies_wait) push(kCopies, {kernels, [] {}});
   }
-  void kernels_wait(const Mark& copies) override {
+  void kernels_wait(const Mark& copied) override {
     ++kernel_waits;
-    if (omit_ != Omit::kernels_wait) push(kKernels, {copies, [] {}});
+    if (omit_ != Omit::kernels_wait) push(kKernels, {copied, [] {}});
   }
-  void host_waits(const Mark& copies) override {
+  void host_waits(const Mark& copied) override {
     if (omit_ == Omit::host_waits) return;
-    while (!reached(copies)) advance();
+    while (!reached(copied)) advance();
   }
   void copy_from_host(void* device, const void* host, std::size_t bytes) override {
     ++copies;
