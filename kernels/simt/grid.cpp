@@ -55,6 +55,11 @@ void Grid::keep(const Launch& launch, void (*thread)(const void*), std::shared_p
   kept_.push_back({launch, thread, std::move(context)});
 }
 
+void keep(Grid& queue, const Launch& launch, void (*thread)(const void*), const void* context,
+          void (*free)(const void*)) {
+  queue.keep(launch, thread, std::shared_ptr<const void>(context, free));
+}
+
 void Grid::replay(const Captured& captured) {
   for (const Kept& kept : *static_cast<const std::vector<Kept>*>(captured.work.get()))
     run(kept.launch, kept.thread, kept.context.get());

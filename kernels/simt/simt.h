@@ -34,7 +34,6 @@ using Queue = cuda::Stream;
 #else
 
 #include <cstddef>
-#include <memory>
 #include <type_traits>
 
 #include "kernels/simt/grid.h"
@@ -64,6 +63,11 @@ using Queue = simt::Grid;
 
 namespace fovea::simt {
 
+/// queue.keep() of a context that `free` deletes. Not inline: what counts a shared_ptr's owners is atomic, and a source
+/// whose accesses are followed has no library that answers for that.
+void keep(Grid& queue, const Launch& launch, void (*thread)(const void*), const void* context,
+          void (*free)(const void*));
+
 template <class... P>
 void launch(Grid& queue, const char* name, void (*kernel)(P...), dim3 grid, dim3 block,
             std::size_t shared_bytes, std::type_identity_t<P>... args) {
@@ -77,7 +81,8 @@ void launch(Grid& queue, const char* name, void (*kernel)(P...), dim3 grid, dim3
                      .block = {block.x, block.y, block.z},
                      .dynamic_shared_bytes = shared_bytes};
   if (queue.capturing())
-    queue.keep(shape, run_thread, std::make_shared<std::remove_const_t<Thread> >(thread));
+    keep(queue, shape, run_thread, new Thread(thread),
+         [](const void* context) { delete static_cast<const Thread*>(context); });
   else
     queue.run(shape, run_thread, &thread);
 }
