@@ -28,7 +28,7 @@ bool masked(const Sample& sample) { return sample.params.size() > 1 && sample.pa
 Tensor mask_for(const Shape& logits, const Device& device) {
   std::vector<float> mask;
   for (std::int64_t row = 0; row < logits[0]; ++row) mask.push_back(static_cast<float>(mask_of(row)));
-  return Tensor::from(mask, {logits[0]}, device, "test");
+  return constant(mask, {logits[0]}, device);
 }
 
 /// params[0]: smoothing in thousandths; none: 0.
