@@ -3,6 +3,7 @@
 
 #include <cxxabi.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -78,9 +79,9 @@ std::string device_code_table(std::span<const KernelCode> kernels) {
     most_registers = std::max(most_registers, code.registers);
   }
   return text + fmt::format(
-                    "\n{} kernels for {} architectures: at most {} registers; {} with local memory, {} with "
+                    "\n{} kernels for sm {}: at most {} registers; {} with local memory, {} with "
                     "spills\n",
-                    distinct.size(), architectures.size(), most_registers, with_local, with_spills);
+                    distinct.size(), fmt::join(architectures, ", "), most_registers, with_local, with_spills);
 }
 
 std::string device_code_json(std::span<const KernelCode> kernels) {

@@ -46,7 +46,7 @@ TEST_CASE("the table of device code is sorted by source and ends with totals") {
         "where.cu\n"
         "  picky<true>                                            80    40   2048     0         0/0   376    "
         "48     32\n"
-        "\n3 kernels for 2 architectures: at most 128 registers; 1 with local memory, 1 with spills\n");
+        "\n3 kernels for sm 80, 90a: at most 128 registers; 1 with local memory, 1 with spills\n");
   const auto list = nlohmann::json::parse(device_code_json(kKernels)).at("kernels");
   REQUIRE(list.size() == 4);
   CHECK(list[2] == nlohmann::json{{"source", "conv.cu"},
