@@ -16,6 +16,7 @@
 #include "autograd/ops/reduce.h"
 #include "nn/init.h"
 #include "nn/linear.h"
+#include "tests/apps/listed_task.h"
 #include "tests/apps/small_files.h"
 #include "tests/apps/tiny_training.h"
 #include "tests/host.h"
@@ -39,11 +40,11 @@ class Logarithm final : public nn::Module {
   nn::Linear readout_;
 };
 
-/// Batches that a test writes down.
-class ListedBatches final : public Task {
+/// The sum of that, on batches that a test writes down.
+class ListedBatches final : public ListedTask {
  public:
   ListedBatches(const Device& device, std::vector<std::vector<float>> batches)
-      : device_(device), batches_(std::move(batches)) {
+      : ListedTask(device, std::move(batches)) {
     trainable_.module = std::make_unique<Logarithm>(device);
     for (const auto& named : model().named_parameters()) named.parameter->value.fill(1.0);
     trainable_.loss = [this](Tape& tape, const nn::Batch& batch) {
@@ -51,32 +52,6 @@ class ListedBatches final : public Task {
       return StepLoss{loss, loss.value()};
     };
   }
-  const Device& device() const override { return device_; }
-  Trainable& trainable() override { return trainable_; }
-  Trainable twin(const Device&) const override { return {}; }
-  nn::Batch blank(std::int64_t, const Device&) const override { return {}; }
-  nn::Batch next_batch() override {
-    const auto& values = batches_.at(static_cast<std::size_t>(position_.batch++));
-    return {Tensor::from(values, {2, 2}, device_), Tensor::zeros({2, 1}, DType::f32, device_), {}};
-  }
-  std::int64_t batches_per_epoch() const override { return 1000; }
-  nn::LoaderPosition position() const override { return position_; }
-  void seek(nn::LoaderPosition position) override { position_ = position; }
-  Evaluation evaluate() override { return {0.0, {}}; }
-  const char* score_name() const override { return "score"; }
-  std::string data_summary() const override { return "listed"; }
-  const std::string& data_checksum() const override { return checksum_; }
-  std::string data_path() const override { return "listed"; }
-  nn::State constants() const override { return {}; }
-  nlohmann::ordered_json test(const nn::State&) override { return {}; }
-  void report(const RunFolder&) override {}
-
- private:
-  Device device_;
-  std::vector<std::vector<float>> batches_;
-  Trainable trainable_;
-  nn::LoaderPosition position_;
-  std::string checksum_ = "none";
 };
 
 Config settings(double lr = 1e-3) {

@@ -17,6 +17,7 @@
 #include "nn/linear.h"
 #include "nn/loss.h"
 #include "nn/noise.h"
+#include "tests/apps/listed_task.h"
 #include "tests/apps/stderr_of.h"
 #include "tests/apps/tiny_training.h"
 
@@ -55,12 +56,11 @@ nlohmann::json summary_of(const fs::path& run) {
 }
 
 /// y = (x + noise)·wᵀ, and the loss Σ log(y²); with masks, in which each second batch lacks its last sample, mean y².
-class NoisyTask final : public Task {
+class NoisyTask final : public ListedTask {
  public:
   NoisyTask(const Device& device, std::vector<Floats> batches, bool masked = false)
-      : device_(device),
+      : ListedTask(device, std::move(batches)),
         masked_(masked),
-        batches_(std::move(batches)),
         readout_(new nn::Linear(2, 1, device, {.bias = false})) {
     trainable_.module.reset(readout_);
     for (const auto& named : model().named_parameters()) named.parameter->value.fill(1.0);
@@ -70,43 +70,21 @@ class NoisyTask final : public Task {
       return StepLoss{loss, loss.value()};
     };
   }
-  const Device& device() const override { return device_; }
-  Trainable& trainable() override { return trainable_; }
-  Trainable twin(const Device&) const override { return {}; }
-  nn::Batch blank(std::int64_t, const Device&) const override { return {}; }
   nn::Batch next_batch() override {
-    const Floats& values = batches_.at(static_cast<std::size_t>(position_.batch++));
-    const auto rows = static_cast<std::int64_t>(values.size()) / 2;
-    Floats mask(static_cast<std::size_t>(rows), 1.0f);
-    if (position_.batch % 2 == 0) mask.back() = 0.0f;
-    return {Tensor::from(values, {rows, 2}, device_),
-            Tensor::zeros({rows, 1}, DType::f32, device_),
-            {},
-            masked_ ? Tensor::from(mask, {rows}, device_) : Tensor()};
+    nn::Batch batch = ListedTask::next_batch();
+    if (!masked_) return batch;
+    Floats mask(static_cast<std::size_t>(batch.x.size(0)), 1.0f);
+    if (position().batch % 2 == 0) mask.back() = 0.0f;
+    batch.mask = Tensor::from(mask, {batch.x.size(0)}, device());
+    return batch;
   }
-  std::int64_t batches_per_epoch() const override { return 1000; }
-  nn::LoaderPosition position() const override { return position_; }
-  void seek(nn::LoaderPosition position) override { position_ = position; }
-  Evaluation evaluate() override { return {0.0, {}}; }
-  const char* score_name() const override { return "score"; }
-  std::string data_summary() const override { return "listed"; }
-  const std::string& data_checksum() const override { return checksum_; }
-  std::string data_path() const override { return "listed"; }
-  nn::State constants() const override { return {}; }
-  nlohmann::ordered_json test(const nn::State&) override { return {}; }
-  void report(const RunFolder&) override {}
 
   Floats weights() const { return readout_->weight.value.to_vector<float>(); }
 
  private:
-  Device device_;
   bool masked_;
-  std::vector<Floats> batches_;
   nn::Linear* readout_;
   nn::GaussianNoise noise_{0.1f};
-  Trainable trainable_;
-  nn::LoaderPosition position_;
-  std::string checksum_ = "none";
 };
 
 Config settings() {
