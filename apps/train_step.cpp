@@ -87,7 +87,7 @@ Tensor StepGraph::step(Trace* trace) {
   }
   if (!graph_) {
     const Span span(trace, "record", "step");
-    record(batch);
+    record();
   }
   const Span span(trace, "replay", "step");
   copy(batch.x, input_.x);
@@ -99,8 +99,7 @@ Tensor StepGraph::step(Trace* trace) {
   return shown_;
 }
 
-void StepGraph::record(const nn::Batch& batch) {
-  input_.samples = batch.samples;
+void StepGraph::record() {
   graph_ = Graph::capture(task_.device(), [this] {
     const Losses losses =
         compute_gradients(config_, task_, run_, input_, nullptr, nullptr, run_.optimizer.device_steps());

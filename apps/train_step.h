@@ -45,12 +45,12 @@ class StepGraph {
   std::int64_t launches() const { return graph_ ? graph_->launches() : 0; }
 
  private:
-  void record(const nn::Batch& batch);
+  void record();
 
   const Config& config_;
   Task& task_;
   RunState& run_;
-  nn::Batch input_;  // where the graph reads; of the shapes that were seen last
+  nn::Batch input_;  // where the graph reads; of the shapes that were seen last. Its samples stay unknown
   Tensor shown_;     // where it writes
   std::optional<Graph> graph_;
 };
