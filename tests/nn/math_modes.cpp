@@ -11,7 +11,7 @@
 #include "nn/loss.h"
 #include "nn/optim/adam.h"
 #include "nn/sequential.h"
-#include "tests/nn/expect.h"
+#include "tests/nn/fit.h"
 
 using namespace fovea;
 using namespace fovea::test;
@@ -33,16 +33,7 @@ TEST_CASE("a small convolutional network learns in tf32 and bf16 as it does in f
     };
     const Tensor x = numbers({6, 2, 6, 7}, "x"), y = numbers({6, 3}, "y");
     nn::Optimizer adam = nn::adam({nn::all_parameters(net)}, 0.01);
-    Floats losses;
-    for (int step = 0; step < kSteps; ++step) {
-      adam.zero_grad();
-      Tape tape({.seed = 42, .step = static_cast<std::uint32_t>(step)});
-      const Var loss = nn::MseLoss{}(net(tape.input(x)), y);
-      tape.backward(loss);
-      adam.step();
-      losses.push_back(static_cast<float>(loss.value().item()));
-    }
-    return losses;
+    return fit(net, x, y, adam, kSteps);
   };
   const Floats exact = train(Math::fp32);
   REQUIRE(exact.back() < 0.3f * exact.front());

@@ -16,7 +16,7 @@
 #include "nn/optim/rmsprop.h"
 #include "nn/optim/sgd.h"
 #include "nn/sequential.h"
-#include "tests/nn/expect.h"
+#include "tests/nn/fit.h"
 
 using namespace fovea;
 using namespace fovea::test;
@@ -331,16 +331,7 @@ TEST_CASE("a small network learns ten samples, the same way each time") {
     };
     const Tensor x = numbers({10, 4}, "x"), y = numbers({10, 2}, "y");
     nn::Optimizer adam = nn::adam({nn::all_parameters(net)}, 0.02);
-    Floats losses;
-    for (int step = 0; step < steps; ++step) {
-      adam.zero_grad();
-      Tape tape({.seed = 42, .step = static_cast<std::uint32_t>(step)});
-      const Var loss = nn::MseLoss{}(net(tape.input(x)), y);
-      tape.backward(loss);
-      adam.step();
-      losses.push_back(static_cast<float>(loss.value().item()));
-    }
-    return losses;
+    return fit(net, x, y, adam, steps);
   };
   const Floats losses = train(Device::cpu({.threads = 1, .isa = {}}), 500);
   CHECK(losses.front() > 0.5f);
