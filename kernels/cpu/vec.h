@@ -22,6 +22,8 @@ struct Vec {
   static Vec all(float x) { return {_mm512_set1_ps(x)}; }
   static Vec load(const float* p) { return {_mm512_loadu_ps(p)}; }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
+  /// Past the caches, to an address aligned to the vector; others see it after finish_streams().
+  void stream(float* p) const { _mm512_stream_ps(p, v); }
   /// The first `count` lanes; the others are zero (load) or left as they are (store). 0 ≤ count ≤ kLanes.
   static Vec load_first(const float* p, int count) { return {_mm512_maskz_loadu_ps(mask(count), p)}; }
   void store_first(float* p, int count) const { _mm512_mask_storeu_ps(p, mask(count), v); }
@@ -29,6 +31,8 @@ struct Vec {
   friend Vec operator-(Vec a, Vec b) { return {_mm512_sub_ps(a.v, b.v)}; }
   friend Vec operator*(Vec a, Vec b) { return {_mm512_mul_ps(a.v, b.v)}; }
   friend Vec fma(Vec a, Vec b, Vec c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }  // a·b + c
+  friend Vec fms(Vec a, Vec b, Vec c) { return {_mm512_fmsub_ps(a.v, b.v, c.v)}; }    // a·b - c
+  friend Vec fnma(Vec a, Vec b, Vec c) { return {_mm512_fnmadd_ps(a.v, b.v, c.v)}; }  // c - a·b
   friend Vec operator/(Vec a, Vec b) { return {_mm512_div_ps(a.v, b.v)}; }
   /// The second operand where either is NaN.
   friend Vec max(Vec a, Vec b) { return {_mm512_maskz_max_ps(kEvery, a.v, b.v)}; }
@@ -51,12 +55,15 @@ struct Vec {
   static Vec all(float x) { return {_mm256_set1_ps(x)}; }
   static Vec load(const float* p) { return {_mm256_loadu_ps(p)}; }
   void store(float* p) const { _mm256_storeu_ps(p, v); }
+  void stream(float* p) const { _mm256_stream_ps(p, v); }
   static Vec load_first(const float* p, int count) { return {_mm256_maskload_ps(p, mask(count))}; }
   void store_first(float* p, int count) const { _mm256_maskstore_ps(p, mask(count), v); }
   friend Vec operator+(Vec a, Vec b) { return {_mm256_add_ps(a.v, b.v)}; }
   friend Vec operator-(Vec a, Vec b) { return {_mm256_sub_ps(a.v, b.v)}; }
   friend Vec operator*(Vec a, Vec b) { return {_mm256_mul_ps(a.v, b.v)}; }
   friend Vec fma(Vec a, Vec b, Vec c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
+  friend Vec fms(Vec a, Vec b, Vec c) { return {_mm256_fmsub_ps(a.v, b.v, c.v)}; }
+  friend Vec fnma(Vec a, Vec b, Vec c) { return {_mm256_fnmadd_ps(a.v, b.v, c.v)}; }
   friend Vec operator/(Vec a, Vec b) { return {_mm256_div_ps(a.v, b.v)}; }
   friend Vec max(Vec a, Vec b) { return {_mm256_max_ps(a.v, b.v)}; }
   friend Vec sqrt(Vec a) { return {_mm256_sqrt_ps(a.v)}; }
@@ -82,6 +89,7 @@ struct Vec {
     return r;
   }
   void store(float* p) const { __builtin_memcpy(p, &v, sizeof v); }
+  void stream(float* p) const { store(p); }
   static Vec load_first(const float* p, int count) {
     Vec r = zero();
     for (int i = 0; i < count; ++i) r.v[i] = p[i];
@@ -97,6 +105,8 @@ struct Vec {
   friend Vec fma(Vec a, Vec b, Vec c) {
     return {a.v * b.v + c.v};
   }  // baseline x86-64 has no fused instruction
+  friend Vec fms(Vec a, Vec b, Vec c) { return {a.v * b.v - c.v}; }
+  friend Vec fnma(Vec a, Vec b, Vec c) { return {c.v - a.v * b.v}; }
   friend Vec max(Vec a, Vec b) { return {a.v > b.v ? a.v : b.v}; }
   friend Vec sqrt(Vec a) {
     for (int i = 0; i < kLanes; ++i) a.v[i] = __builtin_sqrtf(a.v[i]);
@@ -105,6 +115,13 @@ struct Vec {
 };
 
 #endif
+
+/// Other threads see what was streamed before.
+[[maybe_unused]] void finish_streams() {
+#if defined(__AVX2__)
+  _mm_sfence();
+#endif
+}
 
 /// Sum of the lanes in a fixed tree.
 [[maybe_unused]] float sum(Vec x) {
