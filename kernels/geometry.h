@@ -82,6 +82,11 @@ struct GroupNorm {
   constexpr std::int64_t count() const { return slabs() * slab(); }
 };
 
+/// How a convolution is computed on the host. `automatic` lets a cost model choose by the shape; the others are for
+/// who wants to compare or to fix the rounding: `direct` sums in place, `gemm` multiplies matrices (kernels of one
+/// pixel), `fft` multiplies spectra (strides, dilations and groups of 1, planes that fit a transform).
+enum class ConvAlgorithm { automatic, direct, gemm, fft };
+
 /// Cross-correlation of x[batch, in_channels, in_height, in_width] with w[out_channels, in_channels /
 /// groups, kernel_height, kernel_width]; x counts as 0 outside of its planes. Group g of the outputs sees
 /// group g of the inputs and nothing else; with groups = in_channels it is "depthwise".
@@ -97,6 +102,7 @@ struct Conv2d {
   Size2d dilation = 1;
   std::int64_t groups = 1;
   std::int64_t image_stride = 0, channel_stride = 0;  ///< of x, in elements
+  ConvAlgorithm algorithm = ConvAlgorithm::automatic;
 
   constexpr std::int64_t out_height() const {
     return outputs(in_height + padding.top + padding.bottom, kernel_height, stride.height, dilation.height);

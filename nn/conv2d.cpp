@@ -57,7 +57,8 @@ Var Conv2d::forward(const Var& x) {
                        {.stride = options_.stride,
                         .padding = padding,
                         .dilation = options_.dilation,
-                        .groups = options_.groups});
+                        .groups = options_.groups,
+                        .algorithm = options_.algorithm});
 }
 
 SeparableConv2d::SeparableConv2d(std::int64_t in, std::int64_t out, Size2d kernel, const Device& device,

@@ -13,6 +13,7 @@ struct ConvOptions {
   Size2d dilation = 1;      ///< pixels from one tap to the next
   std::int64_t groups = 1;  ///< group g of the outputs sees group g of the inputs
   bool bias = true;
+  ConvAlgorithm algorithm = ConvAlgorithm::automatic;  ///< on the cpu
 };
 
 /// Cross-correlation of planes with R×S kernels (autograd/ops/conv2d.h):

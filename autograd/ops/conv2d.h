@@ -4,6 +4,7 @@
 #include "autograd/channel_sums.h"
 #include "autograd/op_info.h"
 #include "autograd/tape.h"
+#include "kernels/conv2d_algorithm.h"
 #include "kernels/ops/conv2d.h"
 
 namespace fovea {
@@ -24,6 +25,7 @@ struct Conv2dOptions {
       0;  ///< zeros around each plane, pixels, ≥ 0; same_padding() gives as many outputs as inputs
   Size2d dilation = 1;      ///< pixels from one tap to the next, ≥ 1
   std::int64_t groups = 1;  ///< group g of the outputs sees group g of x's channels; C: "depthwise"
+  ConvAlgorithm algorithm = ConvAlgorithm::automatic;  ///< of all three passes, on the cpu
 };
 
 namespace conv2d_detail {
@@ -55,6 +57,41 @@ inline void check_options(const char* op, const Shape& x, const Shape& w, const 
   const Padding2d& padding = options.padding;
   if (padding.top < 0 || padding.bottom < 0 || padding.left < 0 || padding.right < 0)
     reject<ValueError>(op, "padding {} is negative (x {}, w {})", text(padding), x, w);
+}
+
+inline Conv2d geometry(const Tensor& x, const Tensor& w, const Conv2dOptions& options) {
+  return {.batch = x.size(0),
+          .in_channels = x.size(1),
+          .in_height = x.size(2),
+          .in_width = x.size(3),
+          .out_channels = w.size(0),
+          .kernel_height = w.size(2),
+          .kernel_width = w.size(3),
+          .stride = options.stride,
+          .padding = options.padding,
+          .dilation = options.dilation,
+          .groups = options.groups,
+          .image_stride = x.strides()[0],
+          .channel_stride = x.strides()[1],
+          .algorithm = options.algorithm};
+}
+
+inline void check_algorithm(const char* op, const Tensor& x, const Tensor& w, const Conv2dOptions& options) {
+  if (options.algorithm == ConvAlgorithm::automatic) return;
+  const Conv2d shape = geometry(x, w, options);
+  if (x.device().kind() != DeviceKind::cpu)
+    reject<ValueError>(op, "an algorithm can be chosen on the cpu only, x {} is on {}; leave it automatic",
+                       x.shape(), x.device().description());
+  if (options.algorithm == ConvAlgorithm::gemm && !can_use_gemm(shape))
+    reject<ValueError>(
+        op, "algorithm gemm needs a kernel of one pixel, stride 1, no padding and one group (x {}, w {})",
+        x.shape(), w.shape());
+  if (options.algorithm == ConvAlgorithm::fft && !can_use_fft(shape))
+    reject<ValueError>(
+        op,
+        "algorithm fft needs stride 1, dilation 1, one group, and planes that fit a transform of {} "
+        "(x {}, w {})",
+        kFftLengths[kFftLengthCount - 1], x.shape(), w.shape());
 }
 
 inline void check(const Var& x, const Var& w, const Var& bias, const Conv2dOptions& options) {
@@ -90,6 +127,7 @@ inline void check(const Var& x, const Var& w, const Var& bias, const Conv2dOptio
     reject(op, "the {}×{} kernel of w {} does not fit into x {}, which is {}×{} with padding {}", kernel[2],
            kernel[3], kernel, in, height, width, text(padding));
   check_same_device(op, {x, w});
+  check_algorithm(op, x.value(), w.value(), options);
   if (!bias.value().defined()) return;
   check_dtype(op, "bias", bias.value(), DType::f32);
   if (bias.shape() != Shape{kernel[0]})
@@ -116,7 +154,10 @@ inline Tensor with_whole_planes(const Tensor& x) {
 /// x        [N, C, H, W] f32; windows that roll over a movie (rolling_window) are read in place
 /// w        [O, D, R, S] f32, not empty; in a depthwise convolution (groups = C) [C·multiplier, 1, R, S]
 /// bias     [O] f32, or Var() for none
-/// options  stride, padding {top, bottom, left, right}, dilation, groups; groups divides C and O
+/// options  stride, padding {top, bottom, left, right}, dilation, groups; groups divides C and O; algorithm: on the
+///          cpu a cost model chooses between direct sums, a product of matrices, and Fourier transforms, which take a
+///          tenth of the time for large kernels. With transforms the error is relative to the norms of whole planes,
+///          and a number that is not finite spreads over the planes of its image and of that image's pair
 /// returns  [N, O, P, Q], P = ⌊(H + top + bottom − dilation·(R − 1) − 1)/stride⌋ + 1, Q likewise
 /// keeps    x, w: dx correlates dy, spread by the stride, with w turned by 180°, dw correlates x with dy,
 ///          dbias = Σ_{n,p,q} dy
@@ -129,19 +170,7 @@ inline Var conv2d(const Var& x, const Var& w, const Var& bias, const Conv2dOptio
   const Tensor in = conv2d_detail::with_whole_planes(x.value()), kernel = w.value().contiguous(op);
   const bool has_bias = bias.value().defined();
   const Tensor add = has_bias ? bias.value().contiguous(op) : Tensor();
-  const Conv2d shape{.batch = in.size(0),
-                     .in_channels = in.size(1),
-                     .in_height = in.size(2),
-                     .in_width = in.size(3),
-                     .out_channels = kernel.size(0),
-                     .kernel_height = kernel.size(2),
-                     .kernel_width = kernel.size(3),
-                     .stride = options.stride,
-                     .padding = options.padding,
-                     .dilation = options.dilation,
-                     .groups = options.groups,
-                     .image_stride = in.strides()[0],
-                     .channel_stride = in.strides()[1]};
+  const Conv2d shape = conv2d_detail::geometry(in, kernel, options);
   const Tensor y = Tensor::empty({shape.batch, shape.out_channels, shape.out_height(), shape.out_width()},
                                  DType::f32, in.device(), op);
   on(y.queue(), [&](auto& q) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/ops/conv2d.h"
 
+#include "kernels/conv2d_algorithm.h"
+#include "kernels/cpu/conv2d_by_fft.h"
 #include "kernels/cpu/conv2d_pointwise.h"
 #include "kernels/cpu/conv2d_tile.h"
 #include "kernels/cpu/queue.h"
@@ -198,7 +200,9 @@ namespace fovea::kernels {
 
 void conv2d(cpu::Queue& q, const Conv2d& shape, const float* x, const float* w, const float* bias, float* y) {
   const std::int64_t plane = shape.out_height() * shape.out_width();
-  if (cpu::is_pointwise(shape))
+  const ConvAlgorithm algorithm = chosen_algorithm(shape);
+  if (algorithm == ConvAlgorithm::fft) return cpu::conv2d_by_fft(q, shape, x, w, bias, y);
+  if (algorithm == ConvAlgorithm::gemm)
     return cpu::multiply_images(q,
                                 {.images = shape.batch,
                                  .m = shape.out_channels,
@@ -222,7 +226,9 @@ void conv2d(cpu::Queue& q, const Conv2d& shape, const float* x, const float* w, 
 
 void conv2d_grad_input(cpu::Queue& q, const Conv2d& shape, const float* w, const float* dy, float* dx) {
   const std::int64_t plane = shape.out_height() * shape.out_width();
-  if (cpu::is_pointwise(shape))
+  const ConvAlgorithm algorithm = chosen_algorithm(shape);
+  if (algorithm == ConvAlgorithm::fft) return cpu::grad_input_by_fft(q, shape, w, dy, dx);
+  if (algorithm == ConvAlgorithm::gemm)
     return cpu::multiply_images(q,
                                 {.images = shape.batch,
                                  .m = shape.in_channels,

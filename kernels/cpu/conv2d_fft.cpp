@@ -128,8 +128,8 @@ void sum_channels_of(Index outputs, const Channels& channels, const float* x, We
   some.template operator()<1>();
 }
 
-void sum_channels_of(Index outputs, bool conjugate, const Channels& channels, const float* x, const WeightsAt& w,
-                     float* out) {
+void sum_channels_of(Index outputs, bool conjugate, const Channels& channels, const float* x,
+                     const WeightsAt& w, float* out) {
   const auto f = w.out == 1 ? (conjugate ? sum_channels_of<true, true> : sum_channels_of<false, true>)
                             : (conjugate ? sum_channels_of<true, false> : sum_channels_of<false, false>);
   f(outputs, channels, x, w, out);
@@ -149,11 +149,12 @@ void Product::column(Pool& pool, Index group, Index kx, const float* rows_data, 
   for (Index v = 0; v < vectors; ++v) {
     const Index from = x.row_vector(group, v);
     const Part all{kLine, x.top, x.height}, column{x_row, 0, n};
-    if (from + 1 < r.vectors) prefetch(slab + (from + 1) * x.height * kLine, x.height * kLine);
-    if (from < r.vectors)
+    if (from < r.vectors) {
+      fetch(slab + from * x.height * kLine, x.height * kLine);
       down.forward(slab + from * x.height * kLine, all, x_data.data() + v * kLine, column);
-    else
-      for (Index ky = 0; ky < n; ++ky) Complex{Vec::zero(), Vec::zero()}.store(x_data.data() + ky * x_row + v * kLine);
+    } else
+      for (Index ky = 0; ky < n; ++ky)
+        Complex{Vec::zero(), Vec::zero()}.store(x_data.data() + ky * x_row + v * kLine);
   }
   Channels channels{x.channels, first.data(), kLanes};
   for (Index c = 0; c < x.channels; ++c) first.data()[c] = x.rolling() ? x.first_pair(c) : c * kLine;
@@ -191,6 +192,7 @@ void Product::write_rows(Index group, Index part, const float* finished_rows) co
   const Index images = least(kGroup, x.images - group * kGroup), image = outputs * height * width;
   const Vec add = Vec::all(bias != nullptr ? bias[o] : 0.0f);
   for (Index p = first; p < least(first + kPartRows, height); ++p) {
+    fetch(finished_rows + (o * height + p) * finished_row(), across.length * kLine);
     across.inverse(finished_rows + (o * height + p) * finished_row(), {kLine, 0, across.length}, line,
                    {kLine, left, width});
     float* const to = y + group * kGroup * image + (o * height + p) * width;
@@ -221,9 +223,8 @@ void multiply_spectra(Pool& pool, const Product& k, const float* w) {
       else
         transform_rows(k.x, rows, group, part - weight_parts, row_data.data());
     });
-    for_parts(pool, rows.fft->length, [&](Index kx) {
-      k.column(pool, group, kx, row_data.data(), weights.data(), finished.data());
-    });
+    for_parts(pool, rows.fft->length,
+              [&](Index kx) { k.column(pool, group, kx, row_data.data(), weights.data(), finished.data()); });
     for_parts(pool, k.outputs * blocks_of(k.height, kPartRows),
               [&](Index part) { k.write_rows(group, part, finished.data()); });
   }
@@ -231,7 +232,8 @@ void multiply_spectra(Pool& pool, const Product& k, const float* w) {
 
 }  // namespace
 
-void conv2d_by_fft(Queue& queue, const Conv2d& s, const float* x, const float* w, const float* bias, float* y) {
+void conv2d_by_fft(Queue& queue, const Conv2d& s, const float* x, const float* w, const float* bias,
+                   float* y) {
   multiply_spectra(queue,
                    {.x = planes_of(s, x),
                     .w = {s.in_channels, s.out_channels, s.kernel_height, s.kernel_width, spectrum_of(s)},

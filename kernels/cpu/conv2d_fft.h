@@ -77,11 +77,18 @@ struct Rows {
   bool streamed() const { return floats() > kStreamed; }
 };
 
+/// Reads memory in order, one word of each cache line: the processor foresees that, but not the strides of a transform,
+/// which would wait for each line. (Four times the speed where the lines come from memory.)
+void fetch(const float* from, Index floats) {
+  for (Index i = 0; i < floats; i += 16) (void)*static_cast<const volatile float*>(from + i);
+}
+
 /// Transforms some rows of one vector; `group` counts only where frames are not shared. The rows are gathered in the
 /// second-level cache, so that what goes to each kx is a run of lines.
 void transform_rows(const Planes& x, const Rows& rows, Index group, Index part, float* out) {
   alignas(64) float line[kLongest * kLine];
-  const Index blocks = blocks_of(rows.height, kPartRows), vector = part / blocks, first = part % blocks * kPartRows;
+  const Index blocks = blocks_of(rows.height, kPartRows), vector = part / blocks,
+              first = part % blocks * kPartRows;
   const Index end = least(first + kPartRows, x.height), n = rows.fft->length;
   alignas(64) float gathered[kPartRows * kLongest * kLine];
   const float *re[kLanes], *im[kLanes];
@@ -97,6 +104,9 @@ void transform_rows(const Planes& x, const Rows& rows, Index group, Index part, 
       im[l] = image + 1 < x.images ? plane + x.image_stride : nullptr;
     }
   }
+  for (Index l = 0; l < kLanes; ++l)
+    for (const float* const plane : {re[l], im[l]})
+      if (plane != nullptr) fetch(plane + first * x.width, (end - first) * x.width);
   for (Index y = first; y < end; ++y) {
     for (Index j = 0; j < x.width; j += kLanes) {
       const int some = static_cast<int>(least(kLanes, x.width - j));
@@ -110,7 +120,8 @@ void transform_rows(const Planes& x, const Rows& rows, Index group, Index part, 
       transpose(i);
       for (Index l = 0; l < some; ++l) i[l].store(line + (j + l) * kLine + kLanes);
     }
-    rows.fft->forward(line, {kLine, x.left, x.width}, gathered + (y - first) * kLine, {kPartRows * kLine, 0, n});
+    rows.fft->forward(line, {kLine, x.left, x.width}, gathered + (y - first) * kLine,
+                      {kPartRows * kLine, 0, n});
   }
   const bool streamed = rows.streamed();
   for (Index kx = 0; kx < n; ++kx) {
@@ -125,19 +136,12 @@ void transform_rows(const Planes& x, const Rows& rows, Index group, Index part, 
   if (streamed) finish_streams();
 }
 
-/// Asks for what is read next: the processor does not foresee the strides of a transform.
-void prefetch(const float* from, Index floats) {
-  for (Index i = 0; i < floats; i += 16) __builtin_prefetch(from + i);
-}
-
 /// Both axes of a convolution's transforms.
 struct Spectrum {
   const Fft *across, *down;
   float scale() const { return 1.0f / static_cast<float>(across->length * down->length); }
 };
-Spectrum spectrum_of(const Conv2d& s) {
-  return {&fft_for(fft_width(s)), &fft_for(fft_height(s))};
-}
+Spectrum spectrum_of(const Conv2d& s) { return {&fft_for(fft_width(s)), &fft_for(fft_height(s))}; }
 
 Planes planes_of(const Conv2d& s, const float* x) {
   return {x,

@@ -19,34 +19,38 @@ struct GradWeight {
   Index kernel_height, kernel_width;
 
   Rows rows_of(const Planes& p) const { return {spectrum.across, p.row_vectors(), p.height}; }
-  Index frequencies() const { return blocks_of(spectrum.down->length, kLanes) * kLanes; }  // of one kx, with padding
+  Index frequencies() const {
+    return blocks_of(spectrum.down->length, kLanes) * kLanes;
+  }  // of one kx, with padding
   Index blocks() const { return frequencies() / kLanes; }
   Index planes() const { return x.channels * dy.channels; }  // [input][output]
   Index vectors() const { return blocks_of(planes(), kLanes); }
   Index sums_column() const { return spectrum.down->length * kLine; }  // floats of one kx
   Index sums() const { return vectors() * spectrum.across->length * sums_column(); }
-  void column(Pool& pool, Index group, Index kx, const float* x_rows, const float* dy_rows, float* sums) const;
+  void column(Pool& pool, Index group, Index kx, const float* x_rows, const float* dy_rows,
+              float* sums) const;
   void write(Pool& pool, Index vector, const float* sums, float* dw) const;
 };
 
 /// Pairs of images of one kx, turned: [block of ky][pair], complex vectors of kLanes ky.
-void turn_columns(const Planes& p, const Rows& rows, const Fft& down, Index group, Index kx, const float* data,
-                  Index pairs, float* out) {
+void turn_columns(const Planes& p, const Rows& rows, const Fft& down, Index group, Index kx,
+                  const float* data, Index pairs, float* out) {
   alignas(64) float line[(kLongest + kLanes) * kLine];
   const Index n = down.length, blocks = blocks_of(n, kLanes);
   for (Index i = n * kLine; i < blocks * kLanes * kLine; i += kLanes) Vec::zero().store(line + i);
   for (Index v = 0; v < p.group_vectors(); ++v) {
     const Index from = p.row_vector(group, v);
     const float* const column = data + kx * rows.slab() + from * p.height * kLine;
-    if (from + 1 < rows.vectors) prefetch(column + p.height * kLine, p.height * kLine);
-    if (from < rows.vectors)
+    if (from < rows.vectors) {
+      fetch(column, p.height * kLine);
       down.forward(column, {kLine, p.top, p.height}, line, {kLine, 0, n});
-    else
+    } else
       for (Index i = 0; i < n * kLine; i += kLanes) Vec::zero().store(line + i);
     for (Index b = 0; b < blocks; ++b)
       for (Index part = 0; part < 2; ++part) {
         Vec square[kLanes];
-        for (Index i = 0; i < kLanes; ++i) square[i] = Vec::load(line + (b * kLanes + i) * kLine + part * kLanes);
+        for (Index i = 0; i < kLanes; ++i)
+          square[i] = Vec::load(line + (b * kLanes + i) * kLine + part * kLanes);
         transpose(square);
         float* const to = out + (b * pairs + v * kLanes) * kLine + part * kLanes;
         for (Index l = 0; l < kLanes; ++l) square[l].store(to + l * kLine);
@@ -92,14 +96,16 @@ constexpr SumPairs kSumPairs[kTileIn][kTileOut] = {
 /// All of one kx; adds to the sums of the groups before.
 void GradWeight::column(Pool& pool, Index group, Index kx, const float* x_rows, const float* dy_rows,
                         float* sums) const {
-  const Index x_pairs = x.group_vectors() * kLanes, dy_pairs = dy.group_vectors() * kLanes, n = spectrum.down->length;
+  const Index x_pairs = x.group_vectors() * kLanes, dy_pairs = dy.group_vectors() * kLanes,
+              n = spectrum.down->length;
   const Index images = least(kGroup, x.images - group * kGroup), pairs = blocks_of(images, 2);
   const Scratch<float> xs(pool, blocks() * x_pairs * kLine, "conv2d_grad_weight"),
       dys(pool, blocks() * dy_pairs * kLine, "conv2d_grad_weight"),
       products(pool, vectors() * kLanes * kLine, "conv2d_grad_weight");
   turn_columns(x, rows_of(x), *spectrum.down, group, kx, x_rows, x_pairs, xs.data());
   turn_columns(dy, rows_of(dy), *spectrum.down, group, kx, dy_rows, dy_pairs, dys.data());
-  for (Index i = planes() * kLine; i < vectors() * kLanes * kLine; i += kLanes) Vec::zero().store(products.data() + i);
+  for (Index i = planes() * kLine; i < vectors() * kLanes * kLine; i += kLanes)
+    Vec::zero().store(products.data() + i);
   for (Index b = 0; b < blocks(); ++b) {
     const float* const x_block = xs.data() + b * x_pairs * kLine;
     const float* const dy_block = dys.data() + b * dy_pairs * kLine;
@@ -121,8 +127,8 @@ void GradWeight::column(Pool& pool, Index group, Index kx, const float* x_rows, 
         for (Index l = 0; l < kLanes; ++l)
           square[l] = Vec::load(products.data() + (v * kLanes + l) * kLine + part * kLanes);
         transpose(square);
-        float* const to = sums + (v * spectrum.across->length + kx) * sums_column() + b * kLanes * kLine +
-                          part * kLanes;
+        float* const to =
+            sums + (v * spectrum.across->length + kx) * sums_column() + b * kLanes * kLine + part * kLanes;
         for (Index i = 0; i < least(kLanes, n - b * kLanes); ++i)
           (group == 0 ? square[i] : Vec::load(to + i * kLine) + square[i]).store(to + i * kLine);
       }
@@ -134,9 +140,11 @@ void GradWeight::write(Pool& pool, Index vector, const float* sums, float* dw) c
   const Fft &across = *spectrum.across, &down = *spectrum.down;
   const Index row = across.length * kLine;
   const Scratch<float> columns(pool, kernel_height * row, "conv2d_grad_weight");
-  for (Index kx = 0; kx < across.length; ++kx)
-    down.inverse(sums + (vector * across.length + kx) * sums_column(), {kLine, 0, down.length},
-                 columns.data() + kx * kLine, {row, 0, kernel_height});
+  for (Index kx = 0; kx < across.length; ++kx) {
+    const float* const column = sums + (vector * across.length + kx) * sums_column();
+    fetch(column, sums_column());
+    down.inverse(column, {kLine, 0, down.length}, columns.data() + kx * kLine, {row, 0, kernel_height});
+  }
   alignas(64) float line[kLongest * kLine];
   for (Index r = 0; r < kernel_height; ++r) {
     across.inverse(columns.data() + r * row, {kLine, 0, across.length}, line, {kLine, 0, kernel_width});

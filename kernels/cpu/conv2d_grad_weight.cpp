@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "kernels/conv2d_algorithm.h"
+#include "kernels/cpu/conv2d_by_fft.h"
 #include "kernels/cpu/conv2d_pointwise.h"
 #include "kernels/cpu/conv2d_tile.h"
 #include "kernels/cpu/queue.h"
@@ -166,7 +168,10 @@ void grad_weight(Pool& pool, const Conv2d& shape, const float* x, const float* d
 namespace fovea::kernels {
 
 void conv2d_grad_weight(cpu::Queue& q, const Conv2d& shape, const float* x, const float* dy, float* dw) {
-  if (cpu::is_pointwise(shape))
+  const ConvAlgorithm algorithm = chosen_algorithm(shape);
+  if (algorithm == ConvAlgorithm::fft)
+    cpu::grad_weight_by_fft(q, shape, x, dy, dw);
+  else if (algorithm == ConvAlgorithm::gemm)
     cpu::grad_weight_pointwise(q, shape, x, dy, dw);
   else
     cpu::grad_weight(q, shape, x, dy, dw);

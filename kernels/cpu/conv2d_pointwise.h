@@ -10,15 +10,6 @@
 namespace fovea::cpu {
 namespace {
 
-/// Whether a convolution is done so: by its shape, and where the products are large enough to gain.
-bool is_pointwise(const Conv2d& shape) {
-  constexpr Index kLeastPlane = 32, kLeastChannels = 16;
-  const Index plane = shape.in_height * shape.in_width;
-  return shape.kernel_height == 1 && shape.kernel_width == 1 && shape.stride == Size2d(1) &&
-         shape.padding == Padding2d(0) && shape.groups == 1 && shape.batch > 0 && plane >= kLeastPlane &&
-         shape.in_channels >= kLeastChannels && shape.out_channels >= kLeastChannels;
-}
-
 /// For each image, to[M, plane] = w·from[K, plane] + bias, w being [M, K], or [K, M] and transposed.
 struct Pointwise {
   Index images, m, k, plane;

@@ -161,7 +161,9 @@ struct Part {
 template <int a, int b, bool inverse>
 void fft(const float* in, Part from, float* out, Part to) {
   alignas(64) float between[a * b * kLine];
-  const auto swapped = [](Complex x) { return Complex{x.im, x.re}; };  // makes an inverse of a forward transform
+  const auto swapped = [](Complex x) {
+    return Complex{x.im, x.re};
+  };  // makes an inverse of a forward transform
   for (int j = 0; j < b; ++j) {
     Complex x[a];
 #pragma GCC unroll 10
