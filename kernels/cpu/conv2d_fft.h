@@ -83,6 +83,29 @@ void fetch(const float* from, Index floats) {
   for (Index i = 0; i < floats; i += 16) (void)*static_cast<const volatile float*>(from + i);
 }
 
+/// The images in the lanes of a vector: real parts at data, data + 2·step, …, imaginary ones a step after them.
+struct Pairs {
+  const float* data;
+  Index step, real, imaginary;  // floats; how many there are
+};
+Pairs pairs_of(const Planes& x, Index group, Index vector) {
+  const Index first =
+      x.rolling() ? vector % x.frame_vectors() * kGroup + vector / x.frame_vectors() : group * kGroup;
+  const Index count = most(0, (x.rolling() ? x.frames() : x.images) - first);
+  return {x.data + first * x.image_stride + (x.rolling() ? 0 : vector * x.channel_stride), x.image_stride,
+          least(kLanes, (count + 1) / 2), least(kLanes, count / 2)};
+}
+
+/// Transposed rows of `count` planes; the other lanes are zero.
+void load_square(const float* from, Index step, Index count, Index some, Vec (&square)[kLanes]) {
+  if (count == kLanes && some == kLanes)
+    for (Index l = 0; l < kLanes; ++l) square[l] = Vec::load(from + l * step);
+  else
+    for (Index l = 0; l < kLanes; ++l)
+      square[l] = l < count ? Vec::load_first(from + l * step, static_cast<int>(some)) : Vec::zero();
+  transpose(square);
+}
+
 /// Transforms some rows of one vector; `group` counts only where frames are not shared. The rows are gathered in the
 /// second-level cache, so that what goes to each kx is a run of lines.
 void transform_rows(const Planes& x, const Rows& rows, Index group, Index part, float* out) {
@@ -91,34 +114,20 @@ void transform_rows(const Planes& x, const Rows& rows, Index group, Index part, 
               first = part % blocks * kPartRows;
   const Index end = least(first + kPartRows, x.height), n = rows.fft->length;
   alignas(64) float gathered[kPartRows * kLongest * kLine];
-  const float *re[kLanes], *im[kLanes];
-  for (Index l = 0; l < kLanes; ++l) {
-    if (x.rolling()) {
-      const Index frame = 2 * (vector % x.frame_vectors() * kLanes + l) + vector / x.frame_vectors();
-      re[l] = frame < x.frames() ? x.data + frame * x.image_stride : nullptr;
-      im[l] = frame + 1 < x.frames() ? x.data + (frame + 1) * x.image_stride : nullptr;
-    } else {
-      const Index image = group * kGroup + 2 * l;
-      const float* const plane = x.data + image * x.image_stride + vector * x.channel_stride;
-      re[l] = image < x.images ? plane : nullptr;
-      im[l] = image + 1 < x.images ? plane + x.image_stride : nullptr;
-    }
-  }
-  for (Index l = 0; l < kLanes; ++l)
-    for (const float* const plane : {re[l], im[l]})
-      if (plane != nullptr) fetch(plane + first * x.width, (end - first) * x.width);
+  const Pairs pairs = pairs_of(x, group, vector);
+  for (Index l = 0; l < pairs.real; ++l)
+    fetch(pairs.data + 2 * l * pairs.step + first * x.width, (end - first) * x.width);
+  for (Index l = 0; l < pairs.imaginary; ++l)
+    fetch(pairs.data + (2 * l + 1) * pairs.step + first * x.width, (end - first) * x.width);
   for (Index y = first; y < end; ++y) {
     for (Index j = 0; j < x.width; j += kLanes) {
-      const int some = static_cast<int>(least(kLanes, x.width - j));
-      Vec r[kLanes], i[kLanes];
-      for (Index l = 0; l < kLanes; ++l)
-        r[l] = re[l] != nullptr ? load(re[l] + y * x.width + j, some) : Vec::zero();
-      transpose(r);
-      for (Index l = 0; l < some; ++l) r[l].store(line + (j + l) * kLine);
-      for (Index l = 0; l < kLanes; ++l)
-        i[l] = im[l] != nullptr ? load(im[l] + y * x.width + j, some) : Vec::zero();
-      transpose(i);
-      for (Index l = 0; l < some; ++l) i[l].store(line + (j + l) * kLine + kLanes);
+      const Index some = least(kLanes, x.width - j);
+      const float* const from = pairs.data + y * x.width + j;
+      Vec square[kLanes];
+      load_square(from, 2 * pairs.step, pairs.real, some, square);
+      for (Index l = 0; l < some; ++l) square[l].store(line + (j + l) * kLine);
+      load_square(from + pairs.step, 2 * pairs.step, pairs.imaginary, some, square);
+      for (Index l = 0; l < some; ++l) square[l].store(line + (j + l) * kLine + kLanes);
     }
     rows.fft->forward(line, {kLine, x.left, x.width}, gathered + (y - first) * kLine,
                       {kPartRows * kLine, 0, n});
