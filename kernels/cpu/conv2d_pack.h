@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/conv2d_phase.h"
+#include "kernels/cpu/counts.h"
 #include "kernels/cpu/transpose.h"
 #include "kernels/geometry.h"
 
@@ -23,12 +24,6 @@
 /// vector at n + c: a window of 40 frames costs no more memory than the movie.
 namespace fovea::cpu {
 namespace {
-
-using Index = std::int64_t;
-
-constexpr Index least(Index a, Index b) { return a < b ? a : b; }
-constexpr Index most(Index a, Index b) { return a > b ? a : b; }
-constexpr Index blocks_of(Index count, Index size) { return (count + size - 1) / size; }
 
 /// k of 0..count-1 that begin ≤ k < end.
 struct Range {
