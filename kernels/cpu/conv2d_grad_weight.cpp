@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/cpu/conv2d_pointwise.h"
+#include "kernels/cpu/conv2d_slopes.h"
 #include "kernels/cpu/conv2d_tile.h"
 #include "kernels/cpu/queue.h"
 #include "kernels/ops/conv2d.h"
@@ -128,6 +129,15 @@ void grad_weight_pointwise(Pool& pool, const Conv2d& shape, const float* x, cons
 void grad_weight(Pool& pool, const Conv2d& shape, const float* x, const float* dy, float* dw) {
   const Index count = shape.weight_count(), out_height = shape.out_height(), out_width = shape.out_width();
   if (shape.batch == 0 || out_height <= 0 || out_width <= 0) return store_zeros(dw, count);
+  const auto filled = [](Index n) {
+    return static_cast<double>(n) / static_cast<double>(blocks_of(n, kLanes) * kLanes);
+  };
+  if (lanes_hold_channels(shape.group_outputs(), filled(shape.batch) > filled(out_width)
+                                                     ? filled(shape.batch)
+                                                     : filled(out_width))) {
+    const Slopes slopes(shape, x, dy);
+    if (slopes.fits()) return add_slopes(pool, slopes, dw);
+  }
   const Images x_images = images_of(shape, x), dy_images = slopes_of(shape, dy);
   const bool images = lanes_hold_images(shape.batch, out_width);
   const Windows windows = windows_of(shape), pixels{out_height, out_width, 1, 1, 1, 1, 0, 0};
