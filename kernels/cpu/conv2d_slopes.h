@@ -15,7 +15,7 @@ namespace fovea::cpu {
 namespace {
 
 struct Slopes {
-  static constexpr Index kRowFloats = 24 * 1024;  // of packed x
+  static constexpr Index kRowFloats = 40 * 1024;  // of packed x
   static constexpr Index kPixels = 256;           // of packed dy, unless a row has more
   static constexpr Index kMostPixels = 512;
   static constexpr Index kOutputs = 2 * kPanel;  // of a part
@@ -79,36 +79,54 @@ Slopes::Slopes(const Conv2d& s, const float* x_data, const float* dy_data)
       1, least(least(s.batch, blocks_of(kEnoughParts, per_run)), kPartialFloats / most(1, run_floats())));
 }
 
-/// to[row][pixel][channel], with zeros where padding asks for them.
+/// to[row][pixel][channel], with zeros where padding asks for them. The pixels that exist are transposed as one row:
+/// for each channel they are neighbours in memory.
 void Slopes::pack_x(Index image, Index channel, Index channels, Index row, Index count, float* to) const {
   constexpr Index kLanes = Vec::kLanes;
-  const Range inside_columns = inside(-shape.padding.left, column_step, packed_width, shape.in_width);
-  for (Index r = 0; r < count; ++r, to += packed_width * channels) {
-    const Index y = row * shape.stride.height + r * row_step - shape.padding.top;
-    const bool exists = y >= 0 && y < shape.in_height;
-    const Range seen = exists ? inside_columns : Range{packed_width, packed_width};
-    store_zeros(to, seen.begin * channels);
-    store_zeros(to + seen.end * channels, (packed_width - seen.end) * channels);
-    if (!exists) continue;
-    const float* const from = x + image * shape.image_stride + channel * shape.channel_stride +
-                              y * shape.in_width + seen.begin * column_step - shape.padding.left;
-    if (column_step > 1) {
-      for (Index c = 0; c < channels; ++c)
-        for (Index j = seen.begin; j < seen.end; ++j)
-          to[j * channels + c] = from[c * shape.channel_stride + (j - seen.begin) * column_step];
-      continue;
-    }
-    for (Index j = seen.begin; j < seen.end; j += kLanes)
-      for (Index c = 0; c < channels; c += kLanes) {
-        const int lanes = static_cast<int>(least(kLanes, channels - c)),
-                  some = static_cast<int>(least(kLanes, seen.end - j));
-        Vec square[kLanes];
-        for (int i = 0; i < kLanes; ++i)
-          square[i] =
-              i < lanes ? load(from + (c + i) * shape.channel_stride + j - seen.begin, some) : Vec::zero();
-        transpose(square);
-        for (int i = 0; i < some; ++i) store(to + (j + i) * channels + c, lanes, square[i]);
+  const Range columns = inside(-shape.padding.left, column_step, packed_width, shape.in_width);
+  const Index top = row * shape.stride.height - shape.padding.top;
+  const Range seen = inside(top, row_step, count, shape.in_height);
+  store_zeros(to, seen.begin * packed_width * channels);
+  store_zeros(to + seen.end * packed_width * channels, (count - seen.end) * packed_width * channels);
+  for (Index r = seen.begin; r < seen.end; ++r) {
+    float* const line = to + r * packed_width * channels;
+    store_zeros(line, columns.begin * channels);
+    store_zeros(line + columns.end * channels, (packed_width - columns.end) * channels);
+  }
+  const float* const from = x + image * shape.image_stride + channel * shape.channel_stride;
+  if (column_step > 1 || row_step > 1) {
+    for (Index r = seen.begin; r < seen.end; ++r)
+      for (Index c = 0; c < channels; ++c) {
+        const float* const line = from + c * shape.channel_stride + (top + r * row_step) * shape.in_width;
+        for (Index j = columns.begin; j < columns.end; ++j)
+          to[(r * packed_width + j) * channels + c] = line[j * column_step - shape.padding.left];
       }
+    return;
+  }
+  const Index pixels = (seen.end - seen.begin) * shape.in_width;
+  const float* const first = from + (top + seen.begin) * shape.in_width;
+  for (Index c = 0; c < channels; c += kLanes) {
+    const Index lanes = least(kLanes, channels - c);
+    float* line = to + (seen.begin * packed_width + shape.padding.left) * channels + c;
+    Index j = 0;  // of a row
+    for (Index i = 0; i < pixels; i += kLanes) {
+      Vec square[kLanes];
+      load_square(first + c * shape.channel_stride + i, shape.channel_stride, lanes, pixels - i, square);
+      if (lanes == kLanes && pixels - i >= kLanes && j + kLanes <= columns.end - columns.begin) {
+#pragma GCC unroll 16
+        for (Index k = 0; k < kLanes; ++k) square[k].store(line + (j + k) * channels);
+        j += kLanes;
+        continue;
+      }
+      for (Index k = 0; k < least(kLanes, pixels - i); ++k) {
+        if (j == shape.in_width) {
+          j = 0;
+          line += packed_width * channels;
+        }
+        if (j < columns.end - columns.begin) store(line + j * channels, static_cast<int>(lanes), square[k]);
+        ++j;
+      }
+    }
   }
 }
 

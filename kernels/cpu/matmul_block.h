@@ -43,22 +43,36 @@ struct Block {
   const float* bias;
 };
 
+/// Lane j of square[i] = from[j·pitch + i], for `lines` values of j and `count` of i; zeros elsewhere.
+[[gnu::always_inline]] inline void load_square(const float* from, Index pitch, Index lines, Index count,
+                                               Vec (&square)[Vec::kLanes]) {
+  constexpr int kLanes = Vec::kLanes;
+  if (lines >= kLanes && count >= kLanes) {
+#pragma GCC unroll 16
+    for (int j = 0; j < kLanes; ++j) square[j] = Vec::load(from + j * pitch);
+  } else {
+    const int some = static_cast<int>(least(kLanes, count));
+    for (int j = 0; j < kLanes; ++j)
+      square[j] = j < lines ? Vec::load_first(from + j * pitch, some) : Vec::zero();
+  }
+  transpose(square);
+}
+
 /// to[i·step + j] = from[j·pitch + i] for `lines` values of j ≤ kLanes and `count` of i. Whole vectors are written,
 /// the lanes beyond `lines` with zeros.
-void pack_across(const float* from, Index pitch, int lines, Index count, float* to, Index step) {
-  constexpr int kLanes = Vec::kLanes;
-  for (Index i = 0; i < count; i += kLanes) {
-    const int some = static_cast<int>(least(kLanes, count - i));
-    Vec square[kLanes];
-    if (some == kLanes && lines == kLanes) {
-      for (int j = 0; j < kLanes; ++j) square[j] = Vec::load(from + j * pitch + i);
-    } else {
-      for (int j = 0; j < kLanes; ++j)
-        square[j] = j < lines ? Vec::load_first(from + j * pitch + i, some) : Vec::zero();
-    }
-    transpose(square);
-    for (int j = 0; j < some; ++j) square[j].store(to + (i + j) * step);
+[[maybe_unused]] void pack_across(const float* from, Index pitch, Index lines, Index count, float* to,
+                                  Index step) {
+  constexpr Index kLanes = Vec::kLanes;
+  Vec square[kLanes];
+  Index i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    load_square(from + i, pitch, lines, kLanes, square);
+#pragma GCC unroll 16
+    for (Index j = 0; j < kLanes; ++j) square[j].store(to + (i + j) * step);
   }
+  if (i == count) return;
+  load_square(from + i, pitch, lines, count - i, square);
+  for (Index j = 0; i + j < count; ++j) square[j].store(to + (i + j) * step);
 }
 
 /// to[i·step + j] = from[i·pitch + j] for `count` values of i and `width` ≤ kPanel of j; whole vectors are written.
@@ -75,8 +89,7 @@ void pack_along(const float* from, Index pitch, Index width, Index count, float*
   static_assert(kNumbers <= Vec::kLanes);
   if (!across) return pack_along(from, pitch, width, count, to, step);
   for (Index j = 0; j < width; j += Vec::kLanes)
-    pack_across(from + j * pitch, pitch, static_cast<int>(least(Vec::kLanes, width - j)), count, to + j,
-                step);
+    pack_across(from + j * pitch, pitch, least(Vec::kLanes, width - j), count, to + j, step);
 }
 
 /// One tile: P rows, up to kPanel columns of packed operands, added to what the result is to start from.
