@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/ops/conv2d.h"
 
+#include "kernels/cpu/conv2d_channels.h"
 #include "kernels/cpu/conv2d_pointwise.h"
 #include "kernels/cpu/conv2d_tile.h"
 #include "kernels/cpu/queue.h"
@@ -17,16 +18,6 @@ namespace {
 
 constexpr Index kLanes = Vec::kLanes;
 constexpr Index kChunk = 48;  // vectors of a row that are summed before they are written: 16 tiles of three
-
-/// y = bias + x ⋆ w, where x and w may also be dy and the turned weights. Element (n, o, p, q) of y stands at
-/// y[n·image + o·channel + p·row + q·column].
-struct Correlation {
-  Images x;
-  Weights w;
-  Windows windows;
-  float* y;
-  Index image, channel, row, column;
-};
 
 /// How the outputs are cut into parts. Where one vector of pixels holds a whole row, the vectors of a tile
 /// lie below each other, in strips of `rows`; else they lie side by side, and a strip is a row.
@@ -120,6 +111,10 @@ void correlate_strip(const Correlation& k, const Strips& s, const float* packed,
 void correlate(Pool& pool, const Correlation& k, const float* bias) {
   const Windows& win = k.windows;
   if (k.x.count == 0 || win.out_height <= 0 || win.out_width <= 0) return;
+  if (lanes_hold_channels(k.w.out_channels, k.x.count, win.out_width)) {
+    const Channels channels(k);
+    if (channels.fits()) return channels.run(pool, bias);
+  }
   Strips s;
   s.p = plan_packing(k.x, lanes_hold_images(k.x.count, win.out_width), win, Order::channels_inside);
   s.tiles = k.w.groups * out_tiles(k.w.out_channels);

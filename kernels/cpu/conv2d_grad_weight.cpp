@@ -129,12 +129,7 @@ void grad_weight_pointwise(Pool& pool, const Conv2d& shape, const float* x, cons
 void grad_weight(Pool& pool, const Conv2d& shape, const float* x, const float* dy, float* dw) {
   const Index count = shape.weight_count(), out_height = shape.out_height(), out_width = shape.out_width();
   if (shape.batch == 0 || out_height <= 0 || out_width <= 0) return store_zeros(dw, count);
-  const auto filled = [](Index n) {
-    return static_cast<double>(n) / static_cast<double>(blocks_of(n, kLanes) * kLanes);
-  };
-  if (lanes_hold_channels(shape.group_outputs(), filled(shape.batch) > filled(out_width)
-                                                     ? filled(shape.batch)
-                                                     : filled(out_width))) {
+  if (lanes_hold_channels(shape.group_outputs(), shape.batch, out_width)) {
     const Slopes slopes(shape, x, dy);
     if (slopes.fits()) return add_slopes(pool, slopes, dw);
   }

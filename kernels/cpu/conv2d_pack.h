@@ -99,10 +99,18 @@ struct Packed {
   Index parts() const { return pack_blocks * height; }
 };
 
-/// Whether vectors hold images: whatever fills the lanes better.
+/// Of the lanes of vectors that hold `count` things, the share that is used.
+constexpr double filled(Index count) {
+  return static_cast<double>(count) / static_cast<double>(blocks_of(count, Vec::kLanes) * Vec::kLanes);
+}
+/// Whether vectors hold images rather than pixels: whatever fills the lanes better.
 constexpr bool lanes_hold_images(Index images, Index out_width) {
-  constexpr Index kLanes = Vec::kLanes;
-  return images * blocks_of(out_width, kLanes) >= out_width * blocks_of(images, kLanes);
+  return filled(images) >= filled(out_width);
+}
+/// Whether they hold output channels instead, whose tiles are the better ones.
+constexpr bool lanes_hold_channels(Index out_channels, Index images, Index out_width) {
+  const double others = lanes_hold_images(images, out_width) ? filled(images) : filled(out_width);
+  return out_channels >= Vec::kLanes && 1.15 * filled(out_channels) >= others;
 }
 
 enum class Order { channels_inside, channels_outside };

@@ -227,13 +227,6 @@ void Slopes::add_up(Index part, const float* partial, float* dw) const {
   }
 }
 
-/// Whether lanes are used better by output channels than by `filled` of 1 by images or pixels.
-[[maybe_unused]] bool lanes_hold_channels(Index out_channels, double filled) {
-  const Index lanes = blocks_of(out_channels, Vec::kLanes) * Vec::kLanes;
-  return out_channels >= Vec::kLanes &&
-         static_cast<double>(out_channels) * 1.15 >= static_cast<double>(lanes) * filled;
-}
-
 [[maybe_unused]] void add_slopes(Pool& pool, const Slopes& k, float* dw) {
   const Scratch<float> partial(pool, k.runs * k.run_floats(), "conv2d_grad_weight");
   for_parts(pool, k.parts(), [&](Index part) { k.part(part, partial.data()); });
