@@ -132,6 +132,10 @@ void Channels::pack_x(Index image, Index group, Index row, Index count, float* t
           store_zeros(line + seen.end, width_ - seen.end);
           continue;
         }
+        constexpr Index kAhead = 16;  // channels: more than the processor sees by itself
+        if (c + kAhead < channels)
+          for (Index j = seen.begin; j < seen.end + kLanes - 1; j += kLanes)
+            __builtin_prefetch(from + kAhead * k_.x.channel_stride + j);
         Index j = 0;
         do {
           Vec::zero().store(line + j);
@@ -145,6 +149,29 @@ void Channels::pack_x(Index image, Index group, Index row, Index count, float* t
   }
 }
 
+/// Some taps of some channels: x(r, s, c) = x[r·row + columns[s] + c·line], w(r, s, c) = w[(r·w_row + s·w_tap + c)·kPanel].
+struct Chain {
+  Index rows, columns, channels;
+  Index row, line, w_row, w_tap;
+};
+
+/// sums[p][panel] += Σ_{r,s,c} x(r, s, c)[p]·w(r, s, c)[panel]. A function of its own: what else its caller holds
+/// would cost it registers.
+template <int P, int V>
+[[gnu::noinline]] void add_chain(Chain k, const float* x, const Index* columns, const float* w, float* sums) {
+  Vec sum[P][V] = {};
+  for (Index r = 0; r < k.rows; ++r, x += k.row, w += k.w_row * kPanel)
+    for (Index s = 0; s < k.columns; ++s)
+      add_outer(sum, x + columns[s], k.line, w + s * k.w_tap * kPanel, kPanel, k.channels);
+#pragma GCC unroll 14
+  for (int p = 0; p < P; ++p)
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) {
+      float* const to = sums + p * kPanel + v * Vec::kLanes;
+      (Vec::load(to) + sum[p][v]).store(to);
+    }
+}
+
 /// sums[p][panel] = bias[panel] + Σ over some taps, in chains of some 256 terms (Note [Short runs]).
 template <int P, int V>
 void Channels::tile(const float* x, const Index* columns, Range kernel_rows, Range kernel_columns,
@@ -153,29 +180,23 @@ void Channels::tile(const float* x, const Index* columns, Range kernel_rows, Ran
   const Windows& win = k_.windows;
   const Index channels = k_.w.in_channels, width = kernel_columns.end - kernel_columns.begin;
   const Index tap_row = win.kernel_height > 1 ? win.dilation.height / win.row_step() * row_ : 0;
-  const Index chain_rows = most(1, kChain / (channels * most(1, width))),
-              chain_columns = most(1, kChain / channels);
+  const Index rows = most(1, kChain / (channels * most(1, width))), some = most(1, kChain / channels);
   const Index pieces = blocks_of(channels, kChain);
-#pragma GCC unroll 14
   for (int p = 0; p < P; ++p)
-#pragma GCC unroll 2
     for (int v = 0; v < V; ++v) Vec::load(bias + v * kLanes).store(sums + p * kPanel + v * kLanes);
-  for (Index r_begin = kernel_rows.begin; r_begin < kernel_rows.end; r_begin += chain_rows)
-    for (Index s_begin = kernel_columns.begin; s_begin < kernel_columns.end; s_begin += chain_columns)
+  for (Index r = kernel_rows.begin; r < kernel_rows.end; r += rows)
+    for (Index s = kernel_columns.begin; s < kernel_columns.end; s += some)
       for (Index piece = 0; piece < pieces; ++piece) {
-        const Index c = cut(channels, pieces, piece), count = cut(channels, pieces, piece + 1) - c;
-        Vec sum[P][V] = {};
-        for (Index r = r_begin; r < least(kernel_rows.end, r_begin + chain_rows); ++r)
-          for (Index s = s_begin; s < least(kernel_columns.end, s_begin + chain_columns); ++s)
-            add_outer(sum, x + r * tap_row + c * line_ + columns[s], line_,
-                      w + ((r * win.kernel_width + s) * channels + c) * kPanel, kPanel, count);
-#pragma GCC unroll 14
-        for (int p = 0; p < P; ++p)
-#pragma GCC unroll 2
-          for (int v = 0; v < V; ++v) {
-            float* const to = sums + p * kPanel + v * kLanes;
-            (Vec::load(to) + sum[p][v]).store(to);
-          }
+        const Index c = cut(channels, pieces, piece);
+        add_chain<P, V>({.rows = least(rows, kernel_rows.end - r),
+                         .columns = least(some, kernel_columns.end - s),
+                         .channels = cut(channels, pieces, piece + 1) - c,
+                         .row = tap_row,
+                         .line = line_,
+                         .w_row = win.kernel_width * channels,
+                         .w_tap = channels},
+                        x + r * tap_row + c * line_, columns + s,
+                        w + ((r * win.kernel_width + s) * channels + c) * kPanel, sums);
       }
 }
 

@@ -132,8 +132,8 @@ void Slopes::pack_x(Index image, Index channel, Index channels, Index row, Index
 
 /// sums[p][panel] += Σ over `count` rows of pixels.
 template <int P, int V>
-void Slopes::tile(const float* packed_x, Index x_row, Index x_pixel, const float* packed_dy, Index count,
-                  float* sums) const {
+[[gnu::noinline]] void Slopes::tile(const float* packed_x, Index x_row, Index x_pixel, const float* packed_dy,
+                                    Index count, float* sums) const {
   Vec sum[P][V] = {};
   for (Index p = 0; p < count; ++p)
     add_outer(sum, packed_x + p * x_row, x_pixel, packed_dy + p * width * kPanel, kPanel, width);
