@@ -2,6 +2,7 @@
 #include "kernels/ops/conv2d.h"
 
 #include "kernels/cpu/conv2d_channels.h"
+#include "kernels/cpu/conv2d_cost.h"
 #include "kernels/cpu/conv2d_pointwise.h"
 #include "kernels/cpu/conv2d_tile.h"
 #include "kernels/cpu/queue.h"
@@ -111,12 +112,17 @@ void correlate_strip(const Correlation& k, const Strips& s, const float* packed,
 void correlate(Pool& pool, const Correlation& k, const float* bias) {
   const Windows& win = k.windows;
   if (k.x.count == 0 || win.out_height <= 0 || win.out_width <= 0) return;
-  if (lanes_hold_channels(k.w.out_channels, k.x.count, win.out_width)) {
+  const Work work{k.x.count, k.w.groups, k.w.in_channels, k.w.out_channels, k.x.height, k.x.width, win};
+  const Lanes lanes = lanes_of(work);
+  if (lanes == Lanes::channels) {
     const Channels channels(k);
     if (channels.fits()) return channels.run(pool, bias);
   }
   Strips s;
-  s.p = plan_packing(k.x, lanes_hold_images(k.x.count, win.out_width), win, Order::channels_inside);
+  s.p = plan_packing(
+      k.x,
+      lanes == Lanes::images || (lanes == Lanes::channels && lanes_hold_images(k.x.count, win.out_width)),
+      win, Order::channels_inside);
   s.tiles = k.w.groups * out_tiles(k.w.out_channels);
   s.down = !s.p.lanes_are_images && win.out_width <= kLanes;
   s.rows = s.down ? 2 * tile_vectors(tile_out(0, k.w.out_channels)) : 1;

@@ -77,7 +77,7 @@ Images slopes_of(const Conv2d& shape, const float* dy) {
   return {dy,    shape.batch, shape.out_channels, height, width, shape.out_channels * plane,
           plane, shape.groups};
 }
-Windows windows_of(const Conv2d& shape) {
+constexpr Windows windows_of(const Conv2d& shape) {
   return {shape.out_height(), shape.out_width(), shape.kernel_height, shape.kernel_width,
           shape.stride,       shape.dilation,    shape.padding.top,   shape.padding.left};
 }
