@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "kernels/cpu/conv2d_pack.h"
+#include "kernels/cpu/conv2d_cost.h"
 #include "kernels/cpu/matmul_block.h"
 #include "kernels/cpu/pool.h"
 
@@ -27,12 +27,13 @@ class Channels {
  public:
   explicit Channels(const Correlation& k);
   /// Whether some rows of x fit.
-  bool fits() const { return x_rows(1) * row_ <= kRowFloats; }
+  bool fits() const { return x_rows(1) * row_ <= kRowFloats && k_.windows.out_width <= kMostPixels; }
   void run(Pool& pool, const float* bias) const;
 
  private:
   static constexpr Index kRowFloats = 48 * 1024;      // of packed x
-  static constexpr Index kWeightFloats = 128 * 1024;  // that a part reads again and again
+  static constexpr Index kMostPixels = 512;           // of a part's sums
+  static constexpr Index kWeightFloats = 512 * 1024;  // of a part: the fewer parts, the fewer copies of x
   static constexpr Index kEnoughParts = 8;
 
   Correlation k_;
@@ -47,10 +48,17 @@ class Channels {
   Index panel_floats() const { return taps_ * k_.w.in_channels * kPanel; }
   void pack_vector(Index part, float* packed) const;
   void pack_x(Index image, Index group, Index row, Index count, float* to) const;
+  void add_panel(bool full, Index first_row, Index count, const float* x, const Index* columns,
+                 const float* w, float* sums) const;
+  /// Calls f(row, column, numbers) for the tiles of `count` rows.
+  template <class F>
+  void for_tiles(Index count, const F& f) const {
+    const Index width = k_.windows.out_width, tiles = blocks_of(width, kNumbers);
+    for (Index row = 0; row < count; ++row)
+      for (Index t = 0; t < tiles; ++t)
+        f(row, cut(width, tiles, t), static_cast<int>(cut(width, tiles, t + 1) - cut(width, tiles, t)));
+  }
   void part(Index part, const Index* columns, const float* packed, const float* bias) const;
-  template <int P, int V>
-  void tile(const float* x, const Index* columns, Range kernel_rows, Range kernel_columns, const float* w,
-            const float* bias, float* sums) const;
   void write(const float* sums, int numbers, Index image, Index out, Index count, Index row,
              Index column) const;
 };
@@ -63,7 +71,7 @@ Channels::Channels(const Correlation& k) : k_(k) {
   width_ = blocks_of(w.width(), phases_);
   line_ = phases_ * width_;
   row_ = k.w.in_channels * line_;
-  rows_ = w.out_height;
+  rows_ = most(1, least(w.out_height, kMostPixels / w.out_width));
   while (rows_ > 1 && x_rows(rows_) * row_ > kRowFloats) --rows_;
   strips_ = blocks_of(w.out_height, rows_);
   out_blocks_ = blocks_of(panels_ * panel_floats(), kWeightFloats);
@@ -172,34 +180,6 @@ template <int P, int V>
     }
 }
 
-/// sums[p][panel] = bias[panel] + Σ over some taps, in chains of some 256 terms (Note [Short runs]).
-template <int P, int V>
-void Channels::tile(const float* x, const Index* columns, Range kernel_rows, Range kernel_columns,
-                    const float* w, const float* bias, float* sums) const {
-  constexpr Index kLanes = Vec::kLanes, kChain = 256;
-  const Windows& win = k_.windows;
-  const Index channels = k_.w.in_channels, width = kernel_columns.end - kernel_columns.begin;
-  const Index tap_row = win.kernel_height > 1 ? win.dilation.height / win.row_step() * row_ : 0;
-  const Index rows = most(1, kChain / (channels * most(1, width))), some = most(1, kChain / channels);
-  const Index pieces = blocks_of(channels, kChain);
-  for (int p = 0; p < P; ++p)
-    for (int v = 0; v < V; ++v) Vec::load(bias + v * kLanes).store(sums + p * kPanel + v * kLanes);
-  for (Index r = kernel_rows.begin; r < kernel_rows.end; r += rows)
-    for (Index s = kernel_columns.begin; s < kernel_columns.end; s += some)
-      for (Index piece = 0; piece < pieces; ++piece) {
-        const Index c = cut(channels, pieces, piece);
-        add_chain<P, V>({.rows = least(rows, kernel_rows.end - r),
-                         .columns = least(some, kernel_columns.end - s),
-                         .channels = cut(channels, pieces, piece + 1) - c,
-                         .row = tap_row,
-                         .line = line_,
-                         .w_row = win.kernel_width * channels,
-                         .w_tap = channels},
-                        x + r * tap_row + c * line_, columns + s,
-                        w + ((r * win.kernel_width + s) * channels + c) * kPanel, sums);
-      }
-}
-
 /// `numbers` pixels of `count` output channels.
 void Channels::write(const float* sums, int numbers, Index image, Index out, Index count, Index row,
                      Index column) const {
@@ -226,13 +206,12 @@ void Channels::write(const float* sums, int numbers, Index image, Index out, Ind
 
 void Channels::part(Index part, const Index* columns, const float* packed, const float* bias) const {
   alignas(64) float packed_x[kRowFloats + 2 * Vec::kLanes];
-  alignas(64) float sums[kNumbers * kPanel] = {};
+  alignas(64) float sums[kMostPixels * kPanel + kNumbers * kPanel];
   const Windows& win = k_.windows;
   const Index strip = part % strips_, image = part / strips_ % k_.x.count;
   const Index group = part / strips_ / k_.x.count % k_.w.groups,
               block = part / strips_ / k_.x.count / k_.w.groups;
   const Index first_row = strip * rows_, count = least(rows_, win.out_height - first_row);
-  const Index tiles = blocks_of(win.out_width, kNumbers);
   pack_x(image, group, first_row, x_rows(count), packed_x);
   for (Index panel = cut(panels_, out_blocks_, block); panel < cut(panels_, out_blocks_, block + 1);
        ++panel) {
@@ -240,30 +219,57 @@ void Channels::part(Index part, const Index* columns, const float* packed, const
     const Index first_out = group * k_.w.out_channels + out;
     alignas(64) float start[kPanel] = {};
     for (Index o = 0; bias != nullptr && o < some; ++o) start[o] = bias[first_out + o];
-    const float* const w = packed + (group * panels_ + panel) * panel_floats();
-    for (Index row = first_row; row < first_row + count; ++row) {
-      const Range seen = inside(row * win.stride.height - win.padding_top, win.dilation.height,
-                                win.kernel_height, k_.x.height);
-      const float* const x = packed_x + (row - first_row) * (win.stride.height / win.row_step()) * row_;
-      for (Index t = 0; t < tiles; ++t) {
-        const Index column = cut(win.out_width, tiles, t);
-        const int numbers = static_cast<int>(cut(win.out_width, tiles, t + 1) - column);
-        const Range across{inside((column + numbers - 1) * win.stride.width - win.padding_left,
-                                  win.dilation.width, win.kernel_width, k_.x.width)
-                               .begin,
-                           inside(column * win.stride.width - win.padding_left, win.dilation.width,
-                                  win.kernel_width, k_.x.width)
-                               .end};
-        with_numbers(numbers, [&]<int P>() {
-          if (some > Vec::kLanes)
-            tile<P, kVectors>(x + column, columns, seen, across, w, start, sums);
-          else
-            tile<P, 1>(x + column, columns, seen, across, w, start, sums);
-        });
-        write(sums, numbers, image, first_out, some, row, column);
-      }
-    }
+    for (Index i = 0; i < count * win.out_width * kPanel; i += kPanel)
+      for (Index o = 0; o < kPanel; o += Vec::kLanes) Vec::load(start + o).store(sums + i + o);
+    add_panel(some > Vec::kLanes, first_row, count, packed_x, columns,
+              packed + (group * panels_ + panel) * panel_floats(), sums);
+    for_tiles(count, [&](Index row, Index column, int numbers) {
+      write(sums + (row * win.out_width + column) * kPanel, numbers, image, first_out, some, first_row + row,
+            column);
+    });
   }
+}
+
+/// Weights of one chain of sums, some 256 terms (Note [Short runs]), meet all pixels before the next ones, so that
+/// they are read from the first- or second-level cache.
+void Channels::add_panel(bool full, Index first_row, Index count, const float* x, const Index* columns,
+                         const float* w, float* sums) const {
+  constexpr Index kChain = 256;
+  const Windows& win = k_.windows;
+  const Index channels = k_.w.in_channels, pieces = blocks_of(channels, kChain);
+  const Index rows = most(1, kChain / (channels * win.kernel_width)), some = most(1, kChain / channels);
+  const Index row_pitch = win.stride.height / win.row_step() * row_;
+  const Index tap_row = win.kernel_height > 1 ? win.dilation.height / win.row_step() * row_ : 0;
+  for (Index r = 0; r < win.kernel_height; r += rows)
+    for (Index s = 0; s < win.kernel_width; s += some)
+      for (Index piece = 0; piece < pieces; ++piece) {
+        const Index c = cut(channels, pieces, piece);
+        for_tiles(count, [&](Index row, Index column, int numbers) {
+          const Range down =
+              common({r, r + rows}, inside((first_row + row) * win.stride.height - win.padding_top,
+                                           win.dilation.height, win.kernel_height, k_.x.height));
+          const Range across =
+              common({s, s + some}, columns_met(win, k_.x.width, column, column + numbers - 1));
+          if (down.begin >= down.end || across.begin >= across.end) return;
+          const Chain chain{.rows = down.end - down.begin,
+                            .columns = across.end - across.begin,
+                            .channels = cut(channels, pieces, piece + 1) - c,
+                            .row = tap_row,
+                            .line = line_,
+                            .w_row = win.kernel_width * channels,
+                            .w_tap = channels};
+          const float* const from = x + row * row_pitch + down.begin * tap_row + c * line_ + column;
+          const float* const weights =
+              w + ((down.begin * win.kernel_width + across.begin) * channels + c) * kPanel;
+          float* const to = sums + (row * win.out_width + column) * kPanel;
+          with_numbers(numbers, [&]<int P>() {
+            if (full)
+              add_chain<P, kVectors>(chain, from, columns + across.begin, weights, to);
+            else
+              add_chain<P, 1>(chain, from, columns + across.begin, weights, to);
+          });
+        });
+      }
 }
 
 void Channels::run(Pool& pool, const float* bias) const {

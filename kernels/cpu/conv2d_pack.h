@@ -29,6 +29,7 @@ namespace {
 struct Range {
   Index begin, end;
 };
+constexpr Range common(Range a, Range b) { return {most(a.begin, b.begin), least(a.end, b.end)}; }
 /// Those with 0 ≤ start + k·step < extent.
 constexpr Range inside(Index start, Index step, Index count, Index extent) {
   const Index begin = start >= 0 ? 0 : least(count, blocks_of(-start, step));
