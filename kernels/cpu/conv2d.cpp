@@ -8,9 +8,9 @@
 #include "kernels/cpu/queue.h"
 #include "kernels/ops/fill.h"
 
-/// Forward pass and input gradient: direct convolution, register-blocked for few output channels. Each pass
-/// copies its operands into vector order once (Note [What the lanes hold]) and then reads them O·3
-/// multiply-adds at a time.
+/// Forward pass and input gradient: direct convolution. What the lanes hold is chosen by cost (Note [What the
+/// lanes hold]); here are the tiles for few output channels: each pass copies its operands into vector order
+/// once and then reads them O·3 multiply-adds at a time.
 ///
 /// Partitions follow from the shape: a part is one output row, or a strip of narrow ones, of one block of
 /// images for one tile of channels.

@@ -5,7 +5,8 @@
 #include "kernels/cpu/queue.h"
 #include "kernels/ops/conv2d.h"
 
-/// Weight gradient. Both operands are copied into vector order once (Note [What the lanes hold]), then each
+/// Weight gradient, here for few output channels; kernels/cpu/conv2d_slopes.h has the form for many. Both
+/// operands are copied into vector order once (Note [What the lanes hold]), then each
 /// part, one input channel and kernel row for one tile of output channels, walks over the pixels.
 namespace fovea::cpu {
 namespace {

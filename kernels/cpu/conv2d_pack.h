@@ -9,10 +9,12 @@
 /// Copies of images and weights in the order in which the tiles of kernels/cpu/conv2d_tile.h read them.
 ///
 /// Note [What the lanes hold]: a vector holds one pixel of kLanes images, or kLanes neighbouring pixels of
-/// one row. Images waste no lanes at any width when the batch fills them, and need no vector that straddles
-/// two cache lines; pixels serve small batches. In both, a tile sees packed input as base + r·tap_row +
-/// columns[s] + c·channel + v·vector, so one tile kernel serves both. The choice follows from the shape
-/// alone.
+/// one row, or, where there are many, kLanes output channels. Images waste no lanes at any width when the
+/// batch fills them, and need no vector that straddles two cache lines; pixels serve small batches. In both,
+/// a tile sees packed input as base + r·tap_row + columns[s] + c·channel + v·vector, so one tile kernel
+/// serves both. Output channels waste no lanes at any width and batch: kernels/cpu/conv2d_channels.h and
+/// conv2d_slopes.h. The choice follows from the shape alone, in the forward pass by cost
+/// (kernels/cpu/conv2d_cost.h).
 ///
 /// Note [Strides in lanes]: neighbouring outputs of a row read every stride-th pixel. Where lanes hold
 /// pixels, a row is therefore packed as `stride` rows, each with one in `stride` of its pixels, so that a
