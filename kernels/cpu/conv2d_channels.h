@@ -95,13 +95,17 @@ void Channels::pack_vector(Index part, float* packed) const {
   const bool turned = w.column == -1 && w.row == -w.kernel_width;
   if (forward || turned) {  // the taps of a channel are neighbours; forward, those of all channels are
     const Index run = forward ? taps_ * channels : taps_;
+    Index tap = 0, channel = 0;  // of the next vector
     for (Index c = 0; c < channels; c += run / taps_)
       for (Index i = 0; i < run; i += kLanes) {
         Vec square[kLanes];
         load_square(from + c * w.in + i - (turned ? taps_ - 1 : 0), w.out, lines, run - i, square);
         for (Index j = 0; j < least(kLanes, run - i); ++j) {
-          const Index tap = (i + j) % taps_;
-          square[j].store(to + ((turned ? taps_ - 1 - tap : tap) * channels + c + (i + j) / taps_) * kPanel);
+          square[j].store(to + ((turned ? taps_ - 1 - tap : tap) * channels + channel) * kPanel);
+          if (++tap == taps_) {
+            tap = 0;
+            ++channel;
+          }
         }
       }
     return;

@@ -212,13 +212,18 @@ void Slopes::add_up(Index part, const float* partial, float* dw) const {
   const float* const from = partial + (group * panels() + o / kPanel) * taps * inputs * kPanel + o % kPanel;
   float* const to = dw + (group * outputs + o) * count;
   const Index lines = least(kLanes, outputs - o);
+  Index tap = 0, channel = 0;  // of the next vector
   for (Index i = 0; i < count; i += kLanes) {
     const int some = static_cast<int>(least(kLanes, count - i));
     Vec square[kLanes];
     for (int j = 0; j < kLanes; ++j) {
       square[j] = Vec::zero();
       if (j >= some) continue;
-      const float* const at = from + ((i + j) % taps * inputs + (i + j) / taps) * kPanel;
+      const float* const at = from + (tap * inputs + channel) * kPanel;
+      if (++tap == taps) {
+        tap = 0;
+        ++channel;
+      }
       square[j] = Vec::load(at);
       for (Index run = 1; run < runs; ++run) square[j] = square[j] + Vec::load(at + run * run_floats());
     }
