@@ -109,20 +109,11 @@ void correlate_strip(const Correlation& k, const Strips& s, const float* packed,
   }
 }
 
-void correlate(Pool& pool, const Correlation& k, const float* bias) {
+/// Lanes that hold images or pixels.
+void correlate_tiles(Pool& pool, const Correlation& k, Lanes lanes, const float* bias) {
   const Windows& win = k.windows;
-  if (k.x.count == 0 || win.out_height <= 0 || win.out_width <= 0) return;
-  const Work work{k.x.count, k.w.groups, k.w.in_channels, k.w.out_channels, k.x.height, k.x.width, win};
-  const Lanes lanes = lanes_of(work);
-  if (lanes == Lanes::channels) {
-    const Channels channels(k);
-    if (channels.fits()) return channels.run(pool, bias);
-  }
   Strips s;
-  s.p = plan_packing(
-      k.x,
-      lanes == Lanes::images || (lanes == Lanes::channels && lanes_hold_images(k.x.count, win.out_width)),
-      win, Order::channels_inside);
+  s.p = plan_packing(k.x, lanes == Lanes::images, win, Order::channels_inside);
   s.tiles = k.w.groups * out_tiles(k.w.out_channels);
   s.down = !s.p.lanes_are_images && win.out_width <= kLanes;
   s.rows = s.down ? 2 * tile_vectors(tile_out(0, k.w.out_channels)) : 1;
@@ -145,6 +136,34 @@ void correlate(Pool& pool, const Correlation& k, const float* bias) {
     correlate_strip(k, s, packed.data(), weights.data(), bias, part / s.strips / s.tiles, tile,
                     strip * s.rows);
   });
+}
+
+void correlate(Pool& pool, const Correlation& k, const float* bias) {
+  const Windows& win = k.windows;
+  if (k.x.count == 0 || win.out_height <= 0 || win.out_width <= 0) return;
+  const Work work{k.x.count, k.w.groups, k.w.in_channels, k.w.out_channels, k.x.height, k.x.width, win};
+  Lanes lanes = lanes_of(work);
+  if (lanes == Lanes::channels) {
+    const Channels channels(k);
+    if (channels.fits()) return channels.run(pool, bias);
+    lanes = lanes_hold_images(k.x.count, win.out_width) ? Lanes::images : Lanes::pixels;
+  }
+  if (lanes == Lanes::images || !splits(work)) return correlate_tiles(pool, k, lanes, bias);
+  Correlation main = k, rest = k;
+  main.windows = main_of(work).windows;
+  rest.windows = rest_of(work).windows;
+  rest.x.turned = true;
+  rest.x.height = k.x.width;
+  rest.x.width = k.x.height;
+  rest.w.kernel_height = k.w.kernel_width;
+  rest.w.kernel_width = k.w.kernel_height;
+  rest.w.row = k.w.column;
+  rest.w.column = k.w.row;
+  rest.y += main.windows.out_width * k.column;
+  rest.row = k.column;
+  rest.column = k.row;
+  correlate_tiles(pool, main, Lanes::pixels, bias);
+  correlate_tiles(pool, rest, Lanes::pixels, bias);
 }
 
 /// The weights as the forward pass reads them.

@@ -52,22 +52,50 @@ constexpr double row_cost(const Work& k, Index piece, Index tile, bool evenly, d
   return cost;
 }
 
+/// Multiply-adds with pixels in the lanes, all rows and columns as they are.
+constexpr double whole_rows_cost(const Work& k) {
+  constexpr double kSingle = 1.25;  // a single vector of a row: nine loads for eight multiply-adds
+  return static_cast<double>(k.images * k.groups * k.in_channels * k.out_channels) * rows_met(k) *
+         row_cost(k, Vec::kLanes, 3, false, k.windows.out_width > Vec::kLanes ? kSingle : 1.0);
+}
+
+/// The outputs of whole vectors of a row, and those that remain, rows and columns exchanged: 36 columns are two
+/// vectors and four columns, and columns of 36 rows are 2.25 vectors each.
+constexpr Work main_of(Work k) {
+  k.windows.out_width -= k.windows.out_width % Vec::kLanes;
+  return k;
+}
+constexpr Work rest_of(const Work& k) {
+  const Windows& w = k.windows;
+  const Index rest = w.out_width % Vec::kLanes;
+  return {k.images,
+          k.groups,
+          k.in_channels,
+          k.out_channels,
+          k.width,
+          k.height,
+          {rest, w.out_height, w.kernel_width, w.kernel_height, Size2d(w.stride.width, w.stride.height),
+           Size2d(w.dilation.width, w.dilation.height),
+           w.padding_left - (w.out_width - rest) * w.stride.width, w.padding_top}};
+}
+/// Whether rows are worth being split so.
+constexpr bool splits(const Work& k) {
+  constexpr double kWorth = 0.92;
+  const Index rest = k.windows.out_width % Vec::kLanes;
+  return rest > 0 && rest < k.windows.out_width &&
+         whole_rows_cost(main_of(k)) + whole_rows_cost(rest_of(k)) < kWorth * whole_rows_cost(k);
+}
+
 constexpr double cost_of(Lanes lanes, const Work& k) {
   constexpr Index kLanes = Vec::kLanes;
-  constexpr double kSingle = 1.25;  // a single vector of pixels: nine loads for eight multiply-adds
+  if (lanes == Lanes::pixels)
+    return splits(k) ? whole_rows_cost(main_of(k)) + whole_rows_cost(rest_of(k)) : whole_rows_cost(k);
   const double sums = static_cast<double>(k.groups * k.in_channels) * rows_met(k);
-  const auto times = [&](Index vectors, Index outputs) {
-    return sums * static_cast<double>(vectors * outputs);
-  };
-  switch (lanes) {
-    case Lanes::images:
-      return times(blocks_of(k.images, kLanes), k.out_channels) * row_cost(k, 1, 3, false, 1.0);
-    case Lanes::pixels:
-      return times(k.images, k.out_channels) *
-             row_cost(k, kLanes, 3, false, k.windows.out_width > kLanes ? kSingle : 1.0);
-    default:
-      return times(k.images, blocks_of(k.out_channels, kLanes)) * row_cost(k, 1, kNumbers, true, 1.0);
-  }
+  if (lanes == Lanes::images)
+    return sums * static_cast<double>(blocks_of(k.images, kLanes) * k.out_channels) *
+           row_cost(k, 1, 3, false, 1.0);
+  return sums * static_cast<double>(k.images * blocks_of(k.out_channels, kLanes)) *
+         row_cost(k, 1, kNumbers, true, 1.0);
 }
 
 /// What costs least. Channels are given a little ahead: their part copies x for itself, the others copy all of it

@@ -44,6 +44,7 @@ struct Images {
   Index count, channels, height, width;
   Index image_stride, channel_stride;
   Index groups;
+  bool turned = false;  // rows are columns: pixel (y, x) stands at [x·height + y]; for lanes that hold pixels
   Index group_channels() const { return channels / groups; }
 };
 
@@ -222,7 +223,8 @@ void pack_part(const Images& x, const Packed& p, const Windows& k, Index part, f
   const int some = static_cast<int>(most(0, least(kLanes, p.pack_images - first_image)));
   for (Index c = 0; c < p.pack_channels; ++c) {
     float* const line = to + c / p.group_channels * p.group + c % p.group_channels * p.channel;
-    const float* const from = x.data + first_image * x.image_stride + c * x.channel_stride + in_y * x.width;
+    const float* const plane = x.data + first_image * x.image_stride + c * x.channel_stride;
+    const float* const from = plane + in_y * x.width;
     if (p.lanes_are_images) {
       const Range columns = inside(-k.padding_left, 1, p.width, x.width);
       const bool any = inside_rows && some > 0;
@@ -239,7 +241,10 @@ void pack_part(const Images& x, const Packed& p, const Windows& k, Index part, f
       const Range columns = inside_rows ? inside(start, p.phases, p.width, x.width) : Range{p.width, p.width};
       float* const to_phase = line + phase * p.width;
       store_zeros(to_phase, columns.begin);
-      if (p.phases == 1)
+      if (x.turned)
+        for (Index j = columns.begin; j < columns.end; ++j)
+          to_phase[j] = plane[(start + j * p.phases) * x.height + in_y];
+      else if (p.phases == 1)
         store_copy(from + start + columns.begin, to_phase + columns.begin, columns.end - columns.begin);
       else
         for (Index j = columns.begin; j < columns.end; ++j) to_phase[j] = from[start + j * p.phases];
