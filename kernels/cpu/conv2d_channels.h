@@ -235,43 +235,53 @@ void Channels::part(Index part, const Index* columns, const float* packed, const
 }
 
 /// Weights of one chain of sums, some 256 terms (Note [Short runs]), meet all pixels before the next ones, so that
-/// they are read from the first- or second-level cache.
+/// they are read from the first- or second-level cache. Of a tile at the border, each column of the kernel takes the
+/// pixels that it meets, where a column's channels are enough for a chain.
 void Channels::add_panel(bool full, Index first_row, Index count, const float* x, const Index* columns,
                          const float* w, float* sums) const {
-  constexpr Index kChain = 256;
   const Windows& win = k_.windows;
-  const Index channels = k_.w.in_channels, pieces = blocks_of(channels, kChain);
-  const Index rows = most(1, kChain / (channels * win.kernel_width)), some = most(1, kChain / channels);
+  const Index channels = k_.w.in_channels, pieces = blocks_of(channels, kChain),
+              taps = channels * win.kernel_width;
+  const Index rows = most(1, (kChain + taps / 2) / taps), some = most(1, kChain / channels);
   const Index row_pitch = win.stride.height / win.row_step() * row_;
   const Index tap_row = win.kernel_height > 1 ? win.dilation.height / win.row_step() * row_ : 0;
   for (Index r = 0; r < win.kernel_height; r += rows)
     for (Index s = 0; s < win.kernel_width; s += some)
       for (Index piece = 0; piece < pieces; ++piece) {
-        const Index c = cut(channels, pieces, piece);
+        const Index c = cut(channels, pieces, piece), terms = cut(channels, pieces, piece + 1) - c;
         for_tiles(count, [&](Index row, Index column, int numbers) {
           const Range down =
               common({r, r + rows}, inside((first_row + row) * win.stride.height - win.padding_top,
                                            win.dilation.height, win.kernel_height, k_.x.height));
+          const auto add = [&](Range across, Range pixels) {
+            if (down.begin >= down.end || across.begin >= across.end || pixels.begin >= pixels.end) return;
+            const Chain chain{.rows = down.end - down.begin,
+                              .columns = across.end - across.begin,
+                              .channels = terms,
+                              .row = tap_row,
+                              .line = line_,
+                              .w_row = win.kernel_width * channels,
+                              .w_tap = channels};
+            const float* const from =
+                x + row * row_pitch + down.begin * tap_row + c * line_ + column + pixels.begin;
+            const float* const weights =
+                w + ((down.begin * win.kernel_width + across.begin) * channels + c) * kPanel;
+            float* const to = sums + (row * win.out_width + column + pixels.begin) * kPanel;
+            with_numbers(static_cast<int>(pixels.end - pixels.begin), [&]<int P>() {
+              if (full)
+                add_chain<P, kVectors>(chain, from, columns + across.begin, weights, to);
+              else
+                add_chain<P, 1>(chain, from, columns + across.begin, weights, to);
+            });
+          };
           const Range across =
               common({s, s + some}, columns_met(win, k_.x.width, column, column + numbers - 1));
-          if (down.begin >= down.end || across.begin >= across.end) return;
-          const Chain chain{.rows = down.end - down.begin,
-                            .columns = across.end - across.begin,
-                            .channels = cut(channels, pieces, piece + 1) - c,
-                            .row = tap_row,
-                            .line = line_,
-                            .w_row = win.kernel_width * channels,
-                            .w_tap = channels};
-          const float* const from = x + row * row_pitch + down.begin * tap_row + c * line_ + column;
-          const float* const weights =
-              w + ((down.begin * win.kernel_width + across.begin) * channels + c) * kPanel;
-          float* const to = sums + (row * win.out_width + column) * kPanel;
-          with_numbers(numbers, [&]<int P>() {
-            if (full)
-              add_chain<P, kVectors>(chain, from, columns + across.begin, weights, to);
-            else
-              add_chain<P, 1>(chain, from, columns + across.begin, weights, to);
-          });
+          const Index left = column * win.stride.width - win.padding_left;
+          const Index right =
+              left + (numbers - 1) * win.stride.width + (win.kernel_width - 1) * win.dilation.width;
+          if (terms < kShortChain || (left >= 0 && right < k_.x.width)) return add(across, {0, numbers});
+          for (Index i = across.begin; i < across.end; ++i)
+            add({i, i + 1}, inside(left + i * win.dilation.width, win.stride.width, numbers, k_.x.width));
         });
       }
 }

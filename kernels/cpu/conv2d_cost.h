@@ -11,6 +11,9 @@
 namespace fovea::cpu {
 namespace {
 
+/// Terms of a chain of sums, about (Note [Short runs]), and those that are worth a chain of their own.
+constexpr Index kChain = 256, kShortChain = 128;
+
 enum class Lanes { images, pixels, channels };
 
 /// A correlation: forward pass, or a phase of an input gradient.
@@ -94,8 +97,9 @@ constexpr double cost_of(Lanes lanes, const Work& k) {
   if (lanes == Lanes::images)
     return sums * static_cast<double>(blocks_of(k.images, kLanes) * k.out_channels) *
            row_cost(k, 1, 3, false, 1.0);
+  // Of many channels, the pixels at a border leave out the columns of the kernel that they do not meet.
   return sums * static_cast<double>(k.images * blocks_of(k.out_channels, kLanes)) *
-         row_cost(k, 1, kNumbers, true, 1.0);
+         row_cost(k, 1, k.in_channels >= kShortChain ? 1 : kNumbers, true, 1.0);
 }
 
 /// What costs least. Channels are given a little ahead: their part copies x for itself, the others copy all of it
