@@ -39,30 +39,25 @@ constexpr std::int64_t fft_length(std::int64_t extent) {
   return extent;
 }
 
-/// Multiply-adds of a vector of 16 lanes, about, of one pass; the three passes differ by less than the model is wrong.
-constexpr double direct_cost(const Conv2d& s) {
-  constexpr double kShareOfPeak = 0.85;
-  const auto taps = static_cast<double>(s.group_inputs() * s.kernel_height * s.kernel_width);
-  return static_cast<double>(s.out_count()) * taps / 16 / kShareOfPeak;
-}
-/// In the same unit. A transform takes about kPerElement for each element of a line of 16 pairs of images, moves
-/// through memory included; images that do not fill their group of 32 cost as much as those that do.
-constexpr double fft_cost(const Conv2d& s) {
+/// What a pass by transforms costs, in multiply-adds of vectors of `lanes`, about; the passes differ by less than the
+/// model is wrong. A transform takes kPerElement for each element of a line, more where the lines go through memory;
+/// images that do not fill their group cost as much as those that do.
+constexpr double fft_cost(const Conv2d& s, std::int64_t lanes) {
   constexpr double kPerElement = 28, kPerStreamedElement = 60, kCached = 1 << 20;
   const auto in = static_cast<double>(s.in_channels), out = static_cast<double>(s.out_channels);
   const auto height = static_cast<double>(s.in_height), width = static_cast<double>(fft_length(fft_width(s)));
-  const auto down = static_cast<double>(fft_length(fft_height(s)));
-  const auto groups = static_cast<double>((s.batch + 31) / 32);
+  const auto down = static_cast<double>(fft_length(fft_height(s))), pairs = static_cast<double>(2 * lanes);
+  const auto groups = static_cast<double>((s.batch + 2 * lanes - 1) / (2 * lanes));
   const double rows = (in * height + out * static_cast<double>(s.out_height())) * width;
   const double columns = (in + out) * width * down, products = 4 * in * out * width * down;
-  const double weights = in * out / 32 * (static_cast<double>(s.kernel_height) + width) * down;
-  const double moved = in * height * width * 32;  // floats
-  const double element = moved > kCached ? kPerStreamedElement : kPerElement;
+  const double weights = in * out / pairs * (static_cast<double>(s.kernel_height) + width) * down;
+  const double element = in * height * width * pairs > kCached ? kPerStreamedElement : kPerElement;
   return groups * (element * (rows + columns) + products) + kPerElement * weights;
 }
 
-/// What `automatic` stands for. It follows from the shape alone, so that results do not depend on the machine's load.
-constexpr ConvAlgorithm chosen_algorithm(const Conv2d& s) {
+/// What `automatic` stands for, given what direct sums cost in the same unit. It follows from the shape and the
+/// instruction set alone, so that results do not depend on what else the machine does.
+constexpr ConvAlgorithm chosen_algorithm(const Conv2d& s, std::int64_t lanes, double direct_cost) {
   constexpr double kClearly = 0.7;
   constexpr std::int64_t kLeastPlane = 32, kLeastChannels = 16;  // products large enough to gain
   if (s.batch == 0) return ConvAlgorithm::direct;
@@ -70,7 +65,7 @@ constexpr ConvAlgorithm chosen_algorithm(const Conv2d& s) {
   if (can_use_gemm(s) && s.in_height * s.in_width >= kLeastPlane && s.in_channels >= kLeastChannels &&
       s.out_channels >= kLeastChannels)
     return ConvAlgorithm::gemm;
-  if (can_use_fft(s) && fft_cost(s) < kClearly * direct_cost(s)) return ConvAlgorithm::fft;
+  if (can_use_fft(s) && fft_cost(s, lanes) < kClearly * direct_cost) return ConvAlgorithm::fft;
   return ConvAlgorithm::direct;
 }
 

@@ -3,14 +3,16 @@
 
 #include "kernels/conv2d_algorithm.h"
 #include "kernels/cpu/conv2d_by_fft.h"
+#include "kernels/cpu/conv2d_channels.h"
+#include "kernels/cpu/conv2d_cost.h"
 #include "kernels/cpu/conv2d_pointwise.h"
 #include "kernels/cpu/conv2d_tile.h"
 #include "kernels/cpu/queue.h"
 #include "kernels/ops/fill.h"
 
-/// Forward pass and input gradient: direct convolution, register-blocked for few output channels. Each pass
-/// copies its operands into vector order once (Note [What the lanes hold]) and then reads them O·3
-/// multiply-adds at a time.
+/// Forward pass and input gradient: direct convolution. What the lanes hold is chosen by cost (Note [What the
+/// lanes hold]); here are the tiles for few output channels: each pass copies its operands into vector order
+/// once and then reads them O·3 multiply-adds at a time.
 ///
 /// Partitions follow from the shape: a part is one output row, or a strip of narrow ones, of one block of
 /// images for one tile of channels.
@@ -19,16 +21,6 @@ namespace {
 
 constexpr Index kLanes = Vec::kLanes;
 constexpr Index kChunk = 48;  // vectors of a row that are summed before they are written: 16 tiles of three
-
-/// y = bias + x ⋆ w, where x and w may also be dy and the turned weights. Element (n, o, p, q) of y stands at
-/// y[n·image + o·channel + p·row + q·column].
-struct Correlation {
-  Images x;
-  Weights w;
-  Windows windows;
-  float* y;
-  Index image, channel, row, column;
-};
 
 /// How the outputs are cut into parts. Where one vector of pixels holds a whole row, the vectors of a tile
 /// lie below each other, in strips of `rows`; else they lie side by side, and a strip is a row.
@@ -119,11 +111,11 @@ void correlate_strip(const Correlation& k, const Strips& s, const float* packed,
   }
 }
 
-void correlate(Pool& pool, const Correlation& k, const float* bias) {
+/// Lanes that hold images or pixels.
+void correlate_tiles(Pool& pool, const Correlation& k, Lanes lanes, const float* bias) {
   const Windows& win = k.windows;
-  if (k.x.count == 0 || win.out_height <= 0 || win.out_width <= 0) return;
   Strips s;
-  s.p = plan_packing(k.x, lanes_hold_images(k.x.count, win.out_width), win, Order::channels_inside);
+  s.p = plan_packing(k.x, lanes == Lanes::images, win, Order::channels_inside);
   s.tiles = k.w.groups * out_tiles(k.w.out_channels);
   s.down = !s.p.lanes_are_images && win.out_width <= kLanes;
   s.rows = s.down ? 2 * tile_vectors(tile_out(0, k.w.out_channels)) : 1;
@@ -146,6 +138,34 @@ void correlate(Pool& pool, const Correlation& k, const float* bias) {
     correlate_strip(k, s, packed.data(), weights.data(), bias, part / s.strips / s.tiles, tile,
                     strip * s.rows);
   });
+}
+
+void correlate(Pool& pool, const Correlation& k, const float* bias) {
+  const Windows& win = k.windows;
+  if (k.x.count == 0 || win.out_height <= 0 || win.out_width <= 0) return;
+  const Work work{k.x.count, k.w.groups, k.w.in_channels, k.w.out_channels, k.x.height, k.x.width, win};
+  Lanes lanes = lanes_of(work);
+  if (lanes == Lanes::channels) {
+    const Channels channels(k);
+    if (channels.fits()) return channels.run(pool, bias);
+    lanes = lanes_hold_images(k.x.count, win.out_width) ? Lanes::images : Lanes::pixels;
+  }
+  if (lanes == Lanes::images || !splits(work)) return correlate_tiles(pool, k, lanes, bias);
+  Correlation main = k, rest = k;
+  main.windows = main_of(work).windows;
+  rest.windows = rest_of(work).windows;
+  rest.x.turned = true;
+  rest.x.height = k.x.width;
+  rest.x.width = k.x.height;
+  rest.w.kernel_height = k.w.kernel_width;
+  rest.w.kernel_width = k.w.kernel_height;
+  rest.w.row = k.w.column;
+  rest.w.column = k.w.row;
+  rest.y += main.windows.out_width * k.column;
+  rest.row = k.column;
+  rest.column = k.row;
+  correlate_tiles(pool, main, Lanes::pixels, bias);
+  correlate_tiles(pool, rest, Lanes::pixels, bias);
 }
 
 /// The weights as the forward pass reads them.
@@ -200,7 +220,7 @@ namespace fovea::kernels {
 
 void conv2d(cpu::Queue& q, const Conv2d& shape, const float* x, const float* w, const float* bias, float* y) {
   const std::int64_t plane = shape.out_height() * shape.out_width();
-  const ConvAlgorithm algorithm = chosen_algorithm(shape);
+  const ConvAlgorithm algorithm = chosen_algorithm(shape, cpu::kLanes, cpu::direct_cost_forward(shape));
   if (algorithm == ConvAlgorithm::fft) return cpu::conv2d_by_fft(q, shape, x, w, bias, y);
   if (algorithm == ConvAlgorithm::gemm)
     return cpu::multiply_images(q,
@@ -226,7 +246,7 @@ void conv2d(cpu::Queue& q, const Conv2d& shape, const float* x, const float* w, 
 
 void conv2d_grad_input(cpu::Queue& q, const Conv2d& shape, const float* w, const float* dy, float* dx) {
   const std::int64_t plane = shape.out_height() * shape.out_width();
-  const ConvAlgorithm algorithm = chosen_algorithm(shape);
+  const ConvAlgorithm algorithm = chosen_algorithm(shape, cpu::kLanes, cpu::direct_cost_grad_input(shape));
   if (algorithm == ConvAlgorithm::fft) return cpu::grad_input_by_fft(q, shape, w, dy, dx);
   if (algorithm == ConvAlgorithm::gemm)
     return cpu::multiply_images(q,

@@ -34,10 +34,6 @@ constexpr Index kPartRows = 10;       // rows that one part transforms
 constexpr Index kStreamed = 1 << 20;  // floats
 constexpr Index kLongest = kFftLengths[kFftLengthCount - 1];
 
-constexpr Index blocks_of(Index count, Index size) { return (count + size - 1) / size; }
-constexpr Index least(Index a, Index b) { return a < b ? a : b; }
-constexpr Index most(Index a, Index b) { return a > b ? a : b; }
-
 /// Planes that are transformed, a vector of pairs at a time.
 struct Planes {
   const float* data;
@@ -45,7 +41,8 @@ struct Planes {
   Index image_stride, channel_stride;
   Index left, top;  // where a plane begins in the transform
 
-  bool rolling() const { return image_stride == channel_stride && images > 1 && channels > 1; }
+  /// Of an odd number of windows, the last would be paired with a frame that no copy of the windows has beside it.
+  bool rolling() const { return image_stride == channel_stride && images % 2 == 0 && channels > 1; }
   Index groups() const { return blocks_of(images, kGroup); }
   Index frames() const { return images + channels - 1; }
   /// Rolling: vectors of pairs that begin with an even frame, as many as begin with an odd one.

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/conv2d_algorithm.h"
 #include "kernels/cpu/conv2d_by_fft.h"
+#include "kernels/cpu/conv2d_cost.h"
 #include "kernels/cpu/conv2d_pointwise.h"
+#include "kernels/cpu/conv2d_slopes.h"
 #include "kernels/cpu/conv2d_tile.h"
 #include "kernels/cpu/queue.h"
 #include "kernels/ops/conv2d.h"
 
-/// Weight gradient. Both operands are copied into vector order once (Note [What the lanes hold]), then each
+/// Weight gradient, here for few output channels; kernels/cpu/conv2d_slopes.h has the form for many. Both
+/// operands are copied into vector order once (Note [What the lanes hold]), then each
 /// part, one input channel and kernel row for one tile of output channels, walks over the pixels.
 namespace fovea::cpu {
 namespace {
@@ -130,6 +133,10 @@ void grad_weight_pointwise(Pool& pool, const Conv2d& shape, const float* x, cons
 void grad_weight(Pool& pool, const Conv2d& shape, const float* x, const float* dy, float* dw) {
   const Index count = shape.weight_count(), out_height = shape.out_height(), out_width = shape.out_width();
   if (shape.batch == 0 || out_height <= 0 || out_width <= 0) return store_zeros(dw, count);
+  if (lanes_hold_channels(shape.group_outputs(), shape.batch, out_width)) {
+    const Slopes slopes(shape, x, dy);
+    if (slopes.fits()) return add_slopes(pool, slopes, dw);
+  }
   const Images x_images = images_of(shape, x), dy_images = slopes_of(shape, dy);
   const bool images = lanes_hold_images(shape.batch, out_width);
   const Windows windows = windows_of(shape), pixels{out_height, out_width, 1, 1, 1, 1, 0, 0};
@@ -168,7 +175,7 @@ void grad_weight(Pool& pool, const Conv2d& shape, const float* x, const float* d
 namespace fovea::kernels {
 
 void conv2d_grad_weight(cpu::Queue& q, const Conv2d& shape, const float* x, const float* dy, float* dw) {
-  const ConvAlgorithm algorithm = chosen_algorithm(shape);
+  const ConvAlgorithm algorithm = chosen_algorithm(shape, cpu::kLanes, cpu::direct_cost_grad_weight(shape));
   if (algorithm == ConvAlgorithm::fft)
     cpu::grad_weight_by_fft(q, shape, x, dy, dw);
   else if (algorithm == ConvAlgorithm::gemm)

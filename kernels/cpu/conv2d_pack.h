@@ -2,16 +2,19 @@
 #pragma once
 
 #include "kernels/conv2d_phase.h"
+#include "kernels/cpu/counts.h"
 #include "kernels/cpu/transpose.h"
 #include "kernels/geometry.h"
 
 /// Copies of images and weights in the order in which the tiles of kernels/cpu/conv2d_tile.h read them.
 ///
 /// Note [What the lanes hold]: a vector holds one pixel of kLanes images, or kLanes neighbouring pixels of
-/// one row. Images waste no lanes at any width when the batch fills them, and need no vector that straddles
-/// two cache lines; pixels serve small batches. In both, a tile sees packed input as base + r·tap_row +
-/// columns[s] + c·channel + v·vector, so one tile kernel serves both. The choice follows from the shape
-/// alone.
+/// one row, or, where there are many, kLanes output channels. Images waste no lanes at any width when the
+/// batch fills them, and need no vector that straddles two cache lines; pixels serve small batches. In both,
+/// a tile sees packed input as base + r·tap_row + columns[s] + c·channel + v·vector, so one tile kernel
+/// serves both. Output channels waste no lanes at any width and batch: kernels/cpu/conv2d_channels.h and
+/// conv2d_slopes.h. The choice follows from the shape alone, in the forward pass by cost
+/// (kernels/cpu/conv2d_cost.h).
 ///
 /// Note [Strides in lanes]: neighbouring outputs of a row read every stride-th pixel. Where lanes hold
 /// pixels, a row is therefore packed as `stride` rows, each with one in `stride` of its pixels, so that a
@@ -24,16 +27,11 @@
 namespace fovea::cpu {
 namespace {
 
-using Index = std::int64_t;
-
-constexpr Index least(Index a, Index b) { return a < b ? a : b; }
-constexpr Index most(Index a, Index b) { return a > b ? a : b; }
-constexpr Index blocks_of(Index count, Index size) { return (count + size - 1) / size; }
-
 /// k of 0..count-1 that begin ≤ k < end.
 struct Range {
   Index begin, end;
 };
+constexpr Range common(Range a, Range b) { return {most(a.begin, b.begin), least(a.end, b.end)}; }
 /// Those with 0 ≤ start + k·step < extent.
 constexpr Range inside(Index start, Index step, Index count, Index extent) {
   const Index begin = start >= 0 ? 0 : least(count, blocks_of(-start, step));
@@ -46,6 +44,7 @@ struct Images {
   Index count, channels, height, width;
   Index image_stride, channel_stride;
   Index groups;
+  bool turned = false;  // rows are columns: pixel (y, x) stands at [x·height + y]; for lanes that hold pixels
   Index group_channels() const { return channels / groups; }
 };
 
@@ -82,7 +81,7 @@ Images slopes_of(const Conv2d& shape, const float* dy) {
   return {dy,    shape.batch, shape.out_channels, height, width, shape.out_channels * plane,
           plane, shape.groups};
 }
-Windows windows_of(const Conv2d& shape) {
+constexpr Windows windows_of(const Conv2d& shape) {
   return {shape.out_height(), shape.out_width(), shape.kernel_height, shape.kernel_width,
           shape.stride,       shape.dilation,    shape.padding.top,   shape.padding.left};
 }
@@ -104,10 +103,18 @@ struct Packed {
   Index parts() const { return pack_blocks * height; }
 };
 
-/// Whether vectors hold images: whatever fills the lanes better.
+/// Of the lanes of vectors that hold `count` things, the share that is used.
+constexpr double filled(Index count) {
+  return static_cast<double>(count) / static_cast<double>(blocks_of(count, Vec::kLanes) * Vec::kLanes);
+}
+/// Whether vectors hold images rather than pixels: whatever fills the lanes better.
 constexpr bool lanes_hold_images(Index images, Index out_width) {
-  constexpr Index kLanes = Vec::kLanes;
-  return images * blocks_of(out_width, kLanes) >= out_width * blocks_of(images, kLanes);
+  return filled(images) >= filled(out_width);
+}
+/// Whether they hold output channels instead, whose tiles are the better ones.
+constexpr bool lanes_hold_channels(Index out_channels, Index images, Index out_width) {
+  const double others = lanes_hold_images(images, out_width) ? filled(images) : filled(out_width);
+  return out_channels >= Vec::kLanes && 1.15 * filled(out_channels) >= others;
 }
 
 enum class Order { channels_inside, channels_outside };
@@ -216,7 +223,8 @@ void pack_part(const Images& x, const Packed& p, const Windows& k, Index part, f
   const int some = static_cast<int>(most(0, least(kLanes, p.pack_images - first_image)));
   for (Index c = 0; c < p.pack_channels; ++c) {
     float* const line = to + c / p.group_channels * p.group + c % p.group_channels * p.channel;
-    const float* const from = x.data + first_image * x.image_stride + c * x.channel_stride + in_y * x.width;
+    const float* const plane = x.data + first_image * x.image_stride + c * x.channel_stride;
+    const float* const from = plane + in_y * x.width;
     if (p.lanes_are_images) {
       const Range columns = inside(-k.padding_left, 1, p.width, x.width);
       const bool any = inside_rows && some > 0;
@@ -233,7 +241,10 @@ void pack_part(const Images& x, const Packed& p, const Windows& k, Index part, f
       const Range columns = inside_rows ? inside(start, p.phases, p.width, x.width) : Range{p.width, p.width};
       float* const to_phase = line + phase * p.width;
       store_zeros(to_phase, columns.begin);
-      if (p.phases == 1)
+      if (x.turned)
+        for (Index j = columns.begin; j < columns.end; ++j)
+          to_phase[j] = plane[(start + j * p.phases) * x.height + in_y];
+      else if (p.phases == 1)
         store_copy(from + start + columns.begin, to_phase + columns.begin, columns.end - columns.begin);
       else
         for (Index j = columns.begin; j < columns.end; ++j) to_phase[j] = from[start + j * p.phases];

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "kernels/cpu/conv2d_pack.h"
-#include "kernels/cpu/matmul_tile.h"
+#include "kernels/cpu/matmul_block.h"
 #include "kernels/cpu/pool.h"
+#include "kernels/geometry.h"
 
-/// Convolutions with kernels of one pixel are matrix products for each image, w[O, C]·x[C, H·W], on
-/// operands as they lie in memory. They are cut into tiles as in kernels/cpu/matmul.cpp.
+/// Convolutions with kernels of one pixel are matrix products for each image, w[O, C]·x[C, H·W]. The weights are
+/// packed once, x where it is used; parts follow from the shape.
 namespace fovea::cpu {
 namespace {
 
@@ -18,36 +18,56 @@ struct Pointwise {
 };
 [[maybe_unused]] void multiply_images(Pool& pool, const Pointwise& p, const float* w, const float* from,
                                       const float* bias, float* to) {
-  const Index across = blocks_of(p.plane, kTileN), tiles = across * blocks_of(p.m, kTileM);
-  for_parts(pool, p.images * tiles, [&](Index part) {
-    const Index image = part / tiles, i = part % tiles / across * kTileM, j = part % across * kTileN;
-    const Index rows = least(kTileM, p.m - i), columns = least(kTileN, p.plane - j);
-    float* const corner = to + (image * p.m + i) * p.plane + j;
-    if (bias != nullptr)
-      for (Index r = 0; r < rows; ++r)
-        for (Index s = 0; s < columns; ++s) corner[r * p.plane + s] = bias[i + r];
-    multiply_tile<float>(p.transpose,
-                         p.transpose ? Block<const float>{w + i, p.k, rows, p.m}
-                                     : Block<const float>{w + i * p.k, rows, p.k, p.k},
-                         false, {from + image * p.image_stride + j, p.k, columns, p.channel_stride},
-                         bias != nullptr, {corner, rows, columns, p.plane});
+  constexpr Index kPartTiles = 18;  // of rows: some 256
+  const Index tiles = row_tiles(p.m), down = blocks_of(tiles, kPartTiles);
+  const Index panels = blocks_of(p.plane, kPanel), across = blocks_of(p.plane, kBlockColumns);
+  const Stored weights{w, p.transpose ? p.m : p.k, p.transpose};
+  const Scratch<float> packed(pool, tiles * row_tile_pitch(p.k), "conv2d");
+  for_parts(pool, tiles, [&](Index tile) { pack_rows(weights, p.m, p.k, tile, packed.data()); });
+  for_parts(pool, p.images * across * down, [&](Index part) {
+    const Index i = part % down, j = part / down % across, image = part / down / across;
+    const Index first = cut(panels, across, j) * kPanel,
+                end = least(p.plane, cut(panels, across, j + 1) * kPanel);
+    multiply_block({.rows = p.m,
+                    .columns = end - first,
+                    .depth = p.k,
+                    .first_tile = cut(tiles, down, i),
+                    .end_tile = cut(tiles, down, i + 1),
+                    .a = weights,
+                    .b = {from + image * p.image_stride + first, p.channel_stride, false},
+                    .packed_a = packed.data(),
+                    .c = to + image * p.m * p.plane + first,
+                    .pitch = p.plane,
+                    .add = false,
+                    .bias = bias});
   });
 }
 
 /// dw of each run of images, sums[run][O][C] = Σ dy[O, plane]·x[C, plane]ᵀ over the images of the run.
 [[maybe_unused]] void multiply_slopes(Pool& pool, const Conv2d& shape, Index runs, const float* x,
                                       const float* dy, float* sums) {
+  constexpr Index kPartTiles = 18;
   const Index in = shape.in_channels, out = shape.out_channels, plane = shape.in_height * shape.in_width;
-  const Index across = blocks_of(in, kTileN), tiles = across * blocks_of(out, kTileM);
-  for_parts(pool, runs * tiles, [&](Index part) {
-    const Index run = part / tiles, i = part % tiles / across * kTileM, j = part % across * kTileN;
-    const Index rows = least(kTileM, out - i), columns = least(kTileN, in - j);
-    const Index first = run * shape.batch / runs, end = (run + 1) * shape.batch / runs;
-    for (Index n = first; n < end; ++n)
-      multiply_tile<float>(
-          false, {dy + (n * out + i) * plane, rows, plane, plane}, true,
-          {x + n * shape.image_stride + j * shape.channel_stride, columns, plane, shape.channel_stride},
-          n > first, {sums + (run * out + i) * in + j, rows, columns, in});
+  const Index tiles = row_tiles(out), down = blocks_of(tiles, kPartTiles);
+  const Index panels = blocks_of(in, kPanel), across = blocks_of(in, kBlockColumns);
+  for_parts(pool, runs * down * across, [&](Index part) {
+    const Index i = part / across % down, j = part % across, run = part / across / down;
+    const Index first = cut(panels, across, j) * kPanel, end = least(in, cut(panels, across, j + 1) * kPanel);
+    const Index first_image = cut(shape.batch, runs, run);
+    for (Index n = first_image; n < cut(shape.batch, runs, run + 1); ++n)
+      multiply_block(
+          {.rows = out,
+           .columns = end - first,
+           .depth = plane,
+           .first_tile = cut(tiles, down, i),
+           .end_tile = cut(tiles, down, i + 1),
+           .a = {dy + n * out * plane, plane, false},
+           .b = {x + n * shape.image_stride + first * shape.channel_stride, shape.channel_stride, true},
+           .packed_a = nullptr,
+           .c = sums + run * out * in + first,
+           .pitch = in,
+           .add = n > first_image,
+           .bias = nullptr});
   });
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/cpu/conv2d_pack.h"
+#include "kernels/cpu/outer_tile.h"
 
 /// The inner loops of the convolutions: O output channels times three vectors stay in registers, and each
 /// vector loaded is used O times, each broadcast three times. With 32 registers O = 8: 24 sums, 3 inputs and
@@ -69,13 +70,6 @@ void sum_taps(const Packed& p, const Taps& taps, const Index* columns, Index ker
           (Vec::load(total) + sums[o][v]).store(total);
         }
     }
-}
-
-/// Keeps the compiler from folding the load of a vector into each of its uses: three loads for one.
-[[gnu::always_inline]] inline void keep_in_register([[maybe_unused]] Vec& x) {
-#if defined(__AVX2__)
-  asm("" : "+v"(x.v));
-#endif
 }
 
 /// sums[s][o] (vectors) += Σ_{p,q} x[p·x_row + q·step + columns[s]]·dy[p·dy_row + o·dy_out + q·kLanes], for

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/conv2d_algorithm.h"
+#include "kernels/cpu/counts.h"
 #include "kernels/cpu/vec.h"
 
 /// Discrete Fourier transforms of complex vectors: one transform for each lane, so that no butterfly shuffles.
@@ -15,8 +16,6 @@
 /// coprime numbers (6, 10) need no twiddles inside (Good 1958).
 namespace fovea::cpu {
 namespace {
-
-using Index = std::int64_t;
 
 struct Complex {
   Vec re, im;

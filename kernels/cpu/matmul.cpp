@@ -1,12 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/ops/matmul.h"
 
+#include "kernels/cpu/matmul_block.h"
 #include "kernels/cpu/matmul_tile.h"
 #include "kernels/cpu/queue.h"
 
-/// The result is cut into tiles by its shape alone; each is one call of a single-threaded BLAS.
+/// The result is cut into parts by its shape alone. Large products in single precision are our own; small ones, thin
+/// ones and those in double precision are calls of a single-threaded BLAS, one per part.
 namespace fovea::cpu {
 namespace {
+
+/// Whether packing pays: below, BLAS has kernels that read both operands as they lie in memory.
+bool is_large(const Matmul& shape) {
+  constexpr Index kLeastProducts = 1 << 20, kLeastRows = 8, kLeastColumns = 16;
+  return shape.m >= kLeastRows && shape.n >= kLeastColumns && shape.k > 0 &&
+         shape.m * shape.n * shape.k > kLeastProducts;
+}
+
+void multiply_large(Pool& pool, const Matmul& shape, const float* a, const float* b, float* c) {
+  constexpr Index kPartTiles = 18;  // of rows: some 256
+  const Index tiles = row_tiles(shape.m), down = blocks_of(tiles, kPartTiles);
+  const Index panels = blocks_of(shape.n, kPanel), across = blocks_of(shape.n, kBlockColumns);
+  const Stored rows{a, shape.transpose_a ? shape.m : shape.k, shape.transpose_a};
+  const Stored columns{b, shape.transpose_b ? shape.k : shape.n, shape.transpose_b};
+  const Scratch<float> packed(pool, tiles * row_tile_pitch(shape.k), "matmul");
+  for_parts(pool, tiles, [&](Index tile) { pack_rows(rows, shape.m, shape.k, tile, packed.data()); });
+  for_parts(pool, down * across, [&](Index part) {
+    const Index i = part / across, j = part % across;
+    const Index first = cut(panels, across, j) * kPanel,
+                end = least(shape.n, cut(panels, across, j + 1) * kPanel);
+    multiply_block({.rows = shape.m,
+                    .columns = end - first,
+                    .depth = shape.k,
+                    .first_tile = cut(tiles, down, i),
+                    .end_tile = cut(tiles, down, i + 1),
+                    .a = rows,
+                    .b = {columns.at(0, first), columns.pitch, columns.transposed},
+                    .packed_a = packed.data(),
+                    .c = c + first,
+                    .pitch = shape.n,
+                    .add = false,
+                    .bias = nullptr});
+  });
+}
 
 template <class T>
 void product(Pool& pool, const Matmul& shape, const T* a, const T* b, T* c) {
@@ -21,12 +57,11 @@ void product(Pool& pool, const Matmul& shape, const T* a, const T* b, T* c) {
         for (std::int64_t s = 0; s < columns; ++s) to[r * n + s] = T(0);
       return;
     }
-    const Block<const T> from_a =
-        shape.transpose_a ? Block<const T>{a + i, k, rows, m} : Block<const T>{a + i * k, rows, k, k};
-    const Block<const T> from_b =
-        shape.transpose_b ? Block<const T>{b + j * k, columns, k, k} : Block<const T>{b + j, k, columns, n};
-    multiply_tile(shape.transpose_a, from_a, shape.transpose_b, from_b, false,
-                  Block<T>{to, rows, columns, n});
+    const Tile<const T> from_a =
+        shape.transpose_a ? Tile<const T>{a + i, k, rows, m} : Tile<const T>{a + i * k, rows, k, k};
+    const Tile<const T> from_b =
+        shape.transpose_b ? Tile<const T>{b + j * k, columns, k, k} : Tile<const T>{b + j, k, columns, n};
+    multiply_tile(shape.transpose_a, from_a, shape.transpose_b, from_b, Tile<T>{to, rows, columns, n});
   });
 }
 
@@ -39,6 +74,9 @@ void matmul(cpu::Queue& q, const Matmul& shape, DType dtype, const void* a, cons
   if (dtype == DType::f64)
     cpu::product(q, shape, static_cast<const double*>(a), static_cast<const double*>(b),
                  static_cast<double*>(c));
+  else if (cpu::is_large(shape))
+    cpu::multiply_large(q, shape, static_cast<const float*>(a), static_cast<const float*>(b),
+                        static_cast<float*>(c));
   else
     cpu::product(q, shape, static_cast<const float*>(a), static_cast<const float*>(b),
                  static_cast<float*>(c));

@@ -29,24 +29,24 @@ bool single_threaded_blas() {
 
 /// rows x columns elements, row-major, `pitch` from one row to the next.
 template <class T>
-struct Block {
+struct Tile {
   T* data;
   std::int64_t rows, columns, pitch;
 };
 
 [[maybe_unused]] void call_blas(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, const float* a,
-                                int lda, const float* b, int ldb, float beta, float* c, int ldc) {
-  cblas_sgemm(CblasRowMajor, ta, tb, m, n, k, 1.0f, a, lda, b, ldb, beta, c, ldc);
+                                int lda, const float* b, int ldb, float* c, int ldc) {
+  cblas_sgemm(CblasRowMajor, ta, tb, m, n, k, 1.0f, a, lda, b, ldb, 0, c, ldc);
 }
 [[maybe_unused]] void call_blas(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, const double* a,
-                                int lda, const double* b, int ldb, double beta, double* c, int ldc) {
-  cblas_dgemm(CblasRowMajor, ta, tb, m, n, k, 1.0, a, lda, b, ldb, beta, c, ldc);
+                                int lda, const double* b, int ldb, double* c, int ldc) {
+  cblas_dgemm(CblasRowMajor, ta, tb, m, n, k, 1.0, a, lda, b, ldb, 0, c, ldc);
 }
 
 /// What BLAS reads and writes, told to ThreadSanitizer, with which BLAS is not compiled: so that a race
 /// with a product shows as any other.
 template <class T>
-void tell_read([[maybe_unused]] const Block<const T>& block) {
+void tell_read([[maybe_unused]] const Tile<const T>& block) {
 #if defined(__SANITIZE_THREAD__)
   for (std::int64_t r = 0; r < block.rows; ++r)
     __tsan_read_range(const_cast<T*>(block.data + r * block.pitch),
@@ -54,18 +54,18 @@ void tell_read([[maybe_unused]] const Block<const T>& block) {
 #endif
 }
 template <class T>
-void tell_write([[maybe_unused]] const Block<T>& block) {
+void tell_write([[maybe_unused]] const Tile<T>& block) {
 #if defined(__SANITIZE_THREAD__)
   for (std::int64_t r = 0; r < block.rows; ++r)
     __tsan_write_range(block.data + r * block.pitch, static_cast<std::size_t>(block.columns) * sizeof(T));
 #endif
 }
 
-/// c = a·b, or c + a·b with `add`; a and b as they are stored, to be transposed or not. No extent may be 0:
+/// c = a·b; a and b as they are stored, to be transposed or not. No extent may be 0:
 /// BLAS asks for pitches of at least 1.
 template <class T>
-void multiply_tile(bool transpose_a, const Block<const T>& a, bool transpose_b, const Block<const T>& b,
-                   bool add, const Block<T>& c) {
+void multiply_tile(bool transpose_a, const Tile<const T>& a, bool transpose_b, const Tile<const T>& b,
+                   const Tile<T>& c) {
   [[maybe_unused]] static const bool ready = single_threaded_blas();
   tell_read(a);
   tell_read(b);
@@ -73,7 +73,7 @@ void multiply_tile(bool transpose_a, const Block<const T>& a, bool transpose_b, 
   const auto as_int = [](std::int64_t i) { return static_cast<int>(i); };
   call_blas(transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans, as_int(c.rows),
             as_int(c.columns), as_int(transpose_a ? a.rows : a.columns), a.data, as_int(a.pitch), b.data,
-            as_int(b.pitch), add ? T(1) : T(0), c.data, as_int(c.pitch));
+            as_int(b.pitch), c.data, as_int(c.pitch));
 }
 
 }  // namespace

@@ -33,7 +33,7 @@ template <int half>
 #endif
 
 /// Transposes a square of kLanes rows of kLanes floats: lane j of row i becomes lane i of row j.
-[[maybe_unused]] void transpose(Vec (&rows)[Vec::kLanes]) {
+[[gnu::always_inline]] inline void transpose(Vec (&rows)[Vec::kLanes]) {
 #if defined(__AVX2__)
   exchange_squares<1>(rows);
   exchange_squares<2>(rows);

@@ -26,6 +26,12 @@ Sample same(const Shape& x, const Shape& w, Size2d stride, Size2d dilation = 1, 
            p.right}};
 }
 
+/// Too much for the emulation.
+Sample large(Sample sample) {
+  sample.fast_only = true;
+  return sample;
+}
+
 OpCase row(std::vector<Sample> samples, std::uint32_t rounded_inputs) {
   return {
       .info = conv2d_info,
@@ -135,6 +141,22 @@ TEST_CASE("conv2d_wide") {
              same({70, 1, 3, 2}, {4, 1, 2, 2}, 1),
              {{{2, 24, 14, 14}, {48, 24, 3, 3}}, {1, 1, 1, 1, 1, 1, 1, 1, 1}, DType::f32, true}},
             0b11));
+}
+
+/// For lanes that hold output channels: outputs around the 16, 32 and 64 of a panel and a part, rows around the 14
+/// pixels of a tile, inputs around the 64 of a part and the 256 of a chain of sums, images of several strips, rows too
+/// wide for them, rows and columns that are left out of the copy of x, groups, rows and columns of padding alone.
+TEST_CASE("conv2d_channels") {
+  check(row(
+      {large(same({2, 70, 6, 9}, {35, 70, 3, 3}, 1)), large(same({1, 300, 4, 5}, {18, 300, 2, 3}, 1)),
+       large(same({2, 20, 30, 33}, {16, 20, 5, 5}, 1)), large(same({2, 5, 21, 40}, {66, 5, 7, 7}, 2)),
+       large(same({3, 18, 11, 15}, {34, 18, 3, 3}, 2, 2)),
+       large(same({2, 18, 11, 14}, {34, 18, 1, 3}, {2, 1})),
+       large(same({2, 17, 12, 7}, {48, 17, 3, 1}, {1, 2})), large(same({1, 17, 3, 530}, {16, 17, 3, 3}, 1)),
+       large(same({5, 36, 7, 9}, {40, 18, 3, 3}, 1, 1, 2)), large(same({33, 16, 8, 8}, {32, 16, 3, 3}, 1)),
+       large({{{1, 3, 5, 6}, {16, 3, 3, 3}, {16}}, {1, 1, 1, 1, 1, 5, 4, 6, 5}}),
+       large({{{1, 3, 5, 16}, {16, 3, 3, 3}, {16}}, {2, 2, 1, 1, 1, 5, 4, 6, 5}})},
+      0b11));
 }
 
 /// A number that is not finite reaches the results that it belongs to, as what it is, and no others.

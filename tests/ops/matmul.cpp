@@ -37,7 +37,7 @@ Var zeros(const Shape& shape, const Device& device, DType dtype = DType::f32) {
   return Tensor::zeros(shape, dtype, device);
 }
 
-/// Extents around the 256x256 tiles of the cpu, the 64x64 (f64: 32x32) tiles and the steps of 16 of the
+/// Extents around the 256x256 tiles of the cpu and the 256 terms of its chains of sums, the 64x64 (f64: 32x32) tiles and the steps of 16 of the
 /// tiled kernel; Deep Retina's readout.
 TEST_CASE("matmul") {
   check({
@@ -61,6 +61,9 @@ TEST_CASE("matmul") {
                   {{{2, 0}, {0, 3}}, {0, 0}, DType::f64},
                   {{{257, 40}, {40, 257}}, {0, 0}, DType::f32, true},
                   {{{40, 255}, {256, 40}}, {1, 1}, DType::f32, true},
+                  {{{30, 600}, {600, 70}}, {0, 0}, DType::f32, true},
+                  {{{513, 47}, {49, 513}}, {1, 1}, DType::f32, true},
+                  {{{16, 257}, {257, 513}}, {0, 0}, DType::f32, true},
                   {{{258, 33}, {257, 33}}, {0, 1}, DType::f64, true}},
       .apply =
           [](std::span<const Var> in, const Sample& sample) {
