@@ -55,7 +55,7 @@ OpCase row(std::vector<Sample> samples, std::uint32_t rounded_inputs) {
 
 /// Strides and dilations of each axis alone, together, with and without a common divisor; strides longer
 /// than the kernel, which leave pixels out; batches that fill the lanes with images, and rows that fill
-/// them with pixels.
+/// them with pixels; rows whose last columns are done with rows and columns exchanged.
 TEST_CASE("conv2d_strided") {
   check(row({{{{2, 2, 7, 6}, {3, 2, 3, 2}, {3}}, {2, 2, 1, 1, 1, 1, 0, 0, 1}},
              {{{1, 1, 1, 1}, {1, 1, 1, 1}, {1}}, {3, 2, 4, 5, 1, 0, 0, 0, 0}},
@@ -80,6 +80,8 @@ TEST_CASE("conv2d_strided") {
              {{{1, 1, 60, 260}, {1, 1, 2, 2}, {1}}, {20, 4, 30, 50, 1, 0, 0, 0, 0}},
              {{{1, 8, 30, 31}, {8, 8, 7, 7}, {8}}, {2, 2, 1, 1, 1, 3, 3, 3, 3}},
              same({2, 1, 6, 66}, {1, 1, 3, 26}, 1),
+             large({{{1, 12, 67, 74}, {7, 12, 6, 5}, {7}}, {1, 2, 1, 1, 1, 2, 1, 1, 0}}),
+             large({{{1, 8, 40, 50}, {8, 8, 5, 9}, {8}}, {1, 1, 2, 1, 1, 0, 0, 0, 0}}),
              {{{32, 8, 20, 21}, {16, 8, 3, 3}, {16}}, {2, 2, 1, 1, 1, 1, 1, 1, 1}, DType::f32, true}},
             0b11));
 }
