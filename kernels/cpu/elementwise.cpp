@@ -4,6 +4,7 @@
 #include "kernels/convert.h"
 #include "kernels/cpu/loops.h"
 #include "kernels/cpu/queue.h"
+#include "kernels/cpu/vec_function.h"
 
 namespace fovea {
 namespace {
@@ -59,7 +60,13 @@ void kernels::unary(cpu::Queue& queue, Function f, std::int64_t count, DType dty
     T* out = static_cast<T*>(y);
     with_function(f, [&]<Function kF>(FunctionTag<kF>) {
       cpu::for_ranges(queue, count, [&](std::int64_t first, std::int64_t last) {
-        for (std::int64_t i = first; i < last; ++i) out[i] = value_of<kF>(in[i]);
+        if constexpr (sizeof(T) == 4 && cpu::has_vector_form(kF)) {
+          cpu::store_values<kF>(
+              last - first, [=](std::int64_t i, int lanes) { return cpu::load(in + first + i, lanes); },
+              out + first);
+        } else {
+          for (std::int64_t i = first; i < last; ++i) out[i] = value_of<kF>(in[i]);
+        }
       });
     });
   });
@@ -74,6 +81,8 @@ void kernels::unary_grad(cpu::Queue& queue, Function f, std::int64_t count, DTyp
     T* out = static_cast<T*>(dx);
     with_function(f, [&]<Function kF>(FunctionTag<kF>) {
       cpu::for_ranges(queue, count, [&](std::int64_t first, std::int64_t last) {
+        if constexpr (sizeof(T) == 4 && kF == Function::softplus)
+          return cpu::store_softplus_slopes(last - first, value + first, slope + first, out + first);
         for (std::int64_t i = first; i < last; ++i) {
           if constexpr (slope_needs_input(kF))
             out[i] = slope[i] * slope_of<kF>(in[i], T(0));
