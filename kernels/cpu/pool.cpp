@@ -6,7 +6,7 @@
 namespace fovea::cpu {
 namespace {
 
-/// Looks for a while whether ready() holds; some ten microseconds.
+/// Looks for a while whether ready() holds: some tens of microseconds.
 template <class Ready>
 void look_for(const Ready& ready) {
   for (int i = 0; i < 1000 && !ready(); ++i) {

@@ -19,7 +19,7 @@ namespace fovea::cpu {
 /// the result has the same bits for any thread count.
 ///
 /// A pool is used by one caller at a time; `run` returns when all parts are done. A worker that has nothing left
-/// to do looks for the next job for some ten microseconds before it sleeps: the kernels of a step follow each
+/// to do looks for the next job for some tens of microseconds before it sleeps: the kernels of a step follow each
 /// other sooner than that, and to be woken would take it longer than many of them do.
 class Pool {
  public:

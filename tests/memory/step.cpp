@@ -120,3 +120,24 @@ TEST_CASE("a loader whose thread runs out of memory goes on with the batch that 
   }
   CHECK(failures > 100);
 }
+
+TEST_CASE(
+    "each step after the second asks the host for memory equally often, and on cpu the system not at all") {
+  for (const Device& device : devices()) {
+    CAPTURE(device.name());
+    TrainingBench bench(device, /*prefetch=*/false);
+    bench.step();
+    bench.step();
+    const SourceFault source(0);
+    std::int64_t calls[2] = {};
+    for (std::int64_t& count : calls) {
+      const HostFault counter(0);
+      bench.step();
+      count = counter.calls();
+    }
+    CHECK(calls[0] == calls[1]);
+#if !defined(__SANITIZE_ADDRESS__)  // there every block is its own
+    if (device.kind() == DeviceKind::cpu) CHECK(source.calls() == 0);
+#endif
+  }
+}
