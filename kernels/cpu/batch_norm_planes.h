@@ -53,17 +53,21 @@ inline auto moments_of(const float* x, Moments* moments) {
 }
 
 /// Writes y of a channel's segments.
+///
+/// Note [Captured vectors]: a store of a vector may change any object as far as the compiler knows, those that a lambda
+/// holds among them; only locals stay in registers.
 inline auto normalize_channel(const Parameters& p, int64_t c, const float* x, float* y) {
   const Vec mean = Vec::all(p.mean[c]), scale = Vec::all(p.gamma_at(c) * p.inv_sd_at(c)),
             shift = Vec::all(p.beta_at(c));
   return [=](int64_t offset, int64_t n) {
     const float* from = x + offset;
     float* to = y + offset;
+    const Vec centre = mean, factor = scale, term = shift;  // see Note [Captured vectors]
     int64_t i = 0;
     for (; i + Vec::kLanes <= n; i += Vec::kLanes)
-      fma(Vec::load(from + i) - mean, scale, shift).store(to + i);
+      fma(Vec::load(from + i) - centre, factor, term).store(to + i);
     const int rest = static_cast<int>(n - i);
-    if (rest > 0) fma(Vec::load_first(from + i, rest) - mean, scale, shift).store_first(to + i, rest);
+    if (rest > 0) fma(Vec::load_first(from + i, rest) - centre, factor, term).store_first(to + i, rest);
   };
 }
 
@@ -124,14 +128,18 @@ inline auto slope_channel(const BatchNorm& s, const Parameters& p, int64_t c, co
             mean_slope = Vec::all(static_cast<float>(total.first * share)),
             pull = Vec::all(static_cast<float>(-total.second * share * inv_sd * inv_sd));
   return [=](int64_t offset, int64_t n) {
-    const auto element = [&](int64_t i, int lanes) {
-      const Vec centred = cpu::load(dy + offset + i, lanes) - mean_slope;
-      const Vec d = cpu::load(x + offset + i, lanes) - mean;
-      cpu::store(dx + offset + i, lanes, fma(d, pull, centred) * scale);
+    const float *from = x + offset, *slopes = dy + offset;
+    float* const to = dx + offset;
+    const Vec centre = mean, factor = scale, off = mean_slope, along = pull;  // see Note [Captured vectors]
+    const auto slope = [centre, factor, off, along](Vec value, Vec d) {
+      return fma(value - centre, along, d - off) * factor;
     };
     int64_t i = 0;
-    for (; i + Vec::kLanes <= n; i += Vec::kLanes) element(i, Vec::kLanes);
-    if (i < n) element(i, static_cast<int>(n - i));
+    for (; i + Vec::kLanes <= n; i += Vec::kLanes)
+      slope(Vec::load(from + i), Vec::load(slopes + i)).store(to + i);
+    const int rest = static_cast<int>(n - i);
+    if (rest > 0)
+      slope(Vec::load_first(from + i, rest), Vec::load_first(slopes + i, rest)).store_first(to + i, rest);
   };
 }
 
