@@ -25,7 +25,7 @@ class WindowRow {
   explicit WindowRow(const Pool2d& pool) : s_(pool.columns) {
     constexpr int64_t kRoom = 4096;  // floats: half of a first-level cache
     lanes_ = cpu::Vec::kLanes;
-    while (lanes_ > 4 && lanes_ / 2 >= s_.out) lanes_ /= 2;
+    while (lanes_ > 4 && lanes_ > s_.out) lanes_ /= 2;
     in_place_ = s_.before == 0 && (s_.out - 1) * s_.stride + s_.kernel <= s_.in && s_.out >= lanes_;
     pitch_ = in_place_ ? s_.in : (padded_out() - 1) * s_.stride + s_.kernel;
     const SlidingWindows& r = pool.rows;
@@ -66,7 +66,7 @@ class WindowRow {
     int64_t q = 0;
     for (; q + kLanes <= s_.out; q += kLanes) f(lanes, q, kLanes);
     if (q == s_.out) return;
-    if (in_place_)
+    if (s_.out > kLanes)
       f(lanes, s_.out - kLanes, kLanes);  // some once more: the same values again
     else
       f(lanes, q, s_.out - q);
@@ -100,26 +100,44 @@ void for_windows(cpu::Queue& queue, const Pool2d& s, const WindowRow& row, const
   });
 }
 
+/// Calls f(c, lanes) for each column c of kLanes windows side by side whose first begins at p; there are kColumns of
+/// them, or any number if that is 0. At a stride of 2 two columns come from the same two vectors.
+template <int kLanes, int kStep, int kColumns, class F>
+[[gnu::always_inline]] inline void for_columns(const SlidingWindows& s, const float* p, F&& f) {
+  const int64_t columns = kColumns != 0 ? kColumns : s.kernel;
+  int64_t c = 0;
+  if constexpr (kStep == 2) {
+#pragma GCC unroll 2
+    for (; c + 2 <= columns; c += 2) {
+      const auto two = Neighbours<kLanes>::load(p + c);
+      f(c, two.even);
+      f(c + 1, two.odd);
+    }
+  }
+#pragma GCC unroll 3
+  for (; c < columns; ++c) f(c, load_apart<kLanes, kStep>(p + c, s.stride));
+}
+
 /// Maxima of kLanes windows from window (p, q) on. `skipped` columns of each are padding: of places that are all
 /// -∞, the first in x is found.
-template <int kLanes, int kStep, class Place>
+template <int kLanes, int kStep, int kColumns, class Place>
 void max_of_windows(const Pool2d& s, const WindowRows& x, const std::int32_t* skipped, int64_t p, int64_t q,
                     int64_t count, float* y, Place* place) {
   using V = typename Lanes<kLanes>::Floats;
   using I = typename Lanes<kLanes>::Ints;
   V best = V{} - __builtin_inff();
-  auto number = static_cast<std::int32_t>((x.rows.first - s.rows.start(p)) * s.columns.kernel);
-  I found;
+  I row = I{} + static_cast<std::int32_t>((x.rows.first - s.rows.start(p)) * s.columns.kernel), found;
   __builtin_memcpy(&found, skipped + q, sizeof found);
-  found += number;
-  for (int64_t r = 0; r < x.rows.last - x.rows.first; ++r) {
-    const float* from = x.at + r * x.pitch + q * s.columns.stride;
-    for (int64_t c = 0; c < s.columns.kernel; ++c, ++number) {
-      const V value = load_apart<kLanes, kStep>(from + c, s.columns.stride);
-      const I wins = ~(value <= best) & (best == best);  // greater, or the first NaN
-      best = wins ? value : best;
-      found = wins ? I{} + number : found;
-    }
+  found += row;
+  const float* from = x.at + q * s.columns.stride;
+  for (int64_t r = x.rows.first; r < x.rows.last; ++r) {
+    for_columns<kLanes, kStep, kColumns>(s.columns, from, [&](int64_t c, V value) {
+      const I stays = (value <= best) | (best != best);  // greater, or the first NaN, wins
+      best = stays ? best : value;
+      found = stays ? found : row + static_cast<std::int32_t>(c);
+    });
+    row += static_cast<std::int32_t>(s.columns.kernel);
+    from += x.pitch;
   }
   store_first(LaneCount<kLanes>{}, y, count, best);
   if (place != nullptr) store_first(LaneCount<kLanes>{}, place, count, found);
@@ -142,6 +160,8 @@ void average_of_windows(const Pool2d& s, const WindowRows& x, const float* width
 
 template <int kStep>
 struct Step {};
+template <int kStep, int kColumns>
+struct Form {};
 
 /// Calls f(Step<kStep>) with the step between windows, as load_apart takes it.
 template <class F>
@@ -159,14 +179,16 @@ void max_pool2d_as(cpu::Queue& queue, const Pool2d& s, const float* x, float* y,
   Scratch<std::int32_t> skipped(queue, row.padded_out(), "max_pool2d");
   for (int64_t q = 0; q < row.padded_out(); ++q)
     skipped.data()[q] = static_cast<std::int32_t>(s.columns.start(q) < 0 ? -s.columns.start(q) : 0);
-  with_step(s.columns.stride, [&]<int kStep>(Step<kStep>) {
+  const auto each = [&]<int kStep, int kColumns>(Form<kStep, kColumns>) {
     for_windows(queue, s, row, x, -__builtin_inff(),
                 [&]<int kLanes>(LaneCount<kLanes>, const WindowRows& rows, int64_t p, int64_t q, int64_t at,
                                 int64_t count) {
-                  max_of_windows<kLanes, kStep>(s, rows, skipped.data(), p, q, count, y + at,
-                                                place != nullptr ? place + at : nullptr);
+                  max_of_windows<kLanes, kStep, kColumns>(s, rows, skipped.data(), p, q, count, y + at,
+                                                          place != nullptr ? place + at : nullptr);
                 });
-  });
+  };
+  if (s.columns.kernel == 3 && s.columns.stride == 2) return each(Form<2, 3>{});
+  with_step(s.columns.stride, [&]<int kStep>(Step<kStep>) { each(Form<kStep, 0>{}); });
 }
 
 template <class Place>

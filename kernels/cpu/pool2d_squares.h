@@ -65,9 +65,9 @@ template <int kLanes>
   auto best = upper.even;
   I found{};
   const auto compare = [&](auto value, std::int32_t number) {
-    const I wins = ~(value <= best) & (best == best);  // greater, or the first NaN
-    best = wins ? value : best;
-    found = wins ? I{} + number : found;
+    const I stays = (value <= best) | (best != best);  // greater, or the first NaN, wins
+    best = stays ? best : value;
+    found = stays ? found : I{} + number;
   };
   compare(upper.odd, 1);
   compare(lower.even, 2);
