@@ -49,7 +49,7 @@ struct Neighbours {
 
 /// Whether windows are the squares that 2 x 2 pixels make without overlap or padding, and a row of them fills a
 /// vector.
-bool are_squares(const Pool2d& s) {
+[[maybe_unused]] bool are_squares(const Pool2d& s) {
   const auto pairs = [](const SlidingWindows& w) {
     return w.kernel == 2 && w.stride == 2 && w.before == 0 && 2 * w.out <= w.in;
   };
