@@ -9,7 +9,7 @@
 namespace fovea {
 
 /// Pointwise functions of one variable. Value and slope stand here once; the CPU and CUDA kernels both call
-/// them.
+/// them. Those with an exponential have vector forms besides, for the CPU (kernels/cpu/vec_function.h).
 enum class Function : std::uint8_t {
   identity,
   negate,

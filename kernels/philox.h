@@ -41,10 +41,12 @@ constexpr std::uint32_t stream_id(const char* name) {
   return hash;
 }
 
+inline constexpr std::uint32_t kFactor0 = 0xD2511F53u, kFactor1 = 0xCD9E8D57u;
+
 /// One round of Philox4x32.
 FOVEA_HOST_DEVICE Block one_round(const Block& counter, std::uint32_t key0, std::uint32_t key1) {
-  const std::uint64_t left = std::uint64_t{0xD2511F53u} * counter.word[0];
-  const std::uint64_t right = std::uint64_t{0xCD9E8D57u} * counter.word[2];
+  const std::uint64_t left = std::uint64_t{kFactor0} * counter.word[0];
+  const std::uint64_t right = std::uint64_t{kFactor1} * counter.word[2];
   return Block{
       {static_cast<std::uint32_t>(right >> 32) ^ counter.word[1] ^ key0, static_cast<std::uint32_t>(right),
        static_cast<std::uint32_t>(left >> 32) ^ counter.word[3] ^ key1, static_cast<std::uint32_t>(left)}};

@@ -60,23 +60,13 @@ void batch_norm_train(cpu::Queue& q, const BatchNorm& s, float eps, float moment
     });
     return;
   }
-  const int64_t slabs = Slabs(s).count;
-  Scratch<Moments> parts(q, s.channels * slabs, "batch_norm");
-  for_segments(q, s, [&](int64_t, int64_t part) {
-    Moments* const moments = parts.data() + part;
-    *moments = {};
-    return [=](int64_t offset, int64_t n) { moments->merge(segment_moments(x + offset, n)); };
-  });
-  for (int64_t c = 0; c < s.channels; ++c) {
-    Moments total;
-    for (int64_t slab = 0; slab < slabs; ++slab) total.merge(parts.data()[c * slabs + slab]);
+  train_planes(q, s, p, x, y, [=](int64_t c, const Moments& total) {
     mean[c] = static_cast<float>(total.mean);
     const float m2 = static_cast<float>(total.m2);
     inv_sd[c] = inverse_sd(m2 * to_biased, eps);
     running_mean[c] = momentum * mean[c] + (1.0f - momentum) * running_mean[c];
     running_var[c] = momentum * (m2 * to_unbiased) + (1.0f - momentum) * running_var[c];
-  }
-  normalize_planes(q, s, p, x, y);
+  });
 }
 
 void batch_norm_inference(cpu::Queue& q, const BatchNorm& s, float eps, const float* x, const float* gamma,

@@ -19,57 +19,146 @@ struct Slabs {
   }
 };
 
-/// Calls f(channel, slab, offset of plane, first element, count) for all segments of all planes, one part
-/// per channel and slab; segments of a part come in order.
+/// Whether a part takes a whole channel, so that its second sweep finds in the second-level cache what the first one
+/// has read: `operands` arrays that leave some of a MiB free, and enough channels to share out.
+inline bool channels_are_parts(const BatchNorm& s, int64_t operands) {
+  constexpr int64_t kCached = 208 * 1024;  // floats
+  return s.channels >= 8 && s.batch * s.inner * operands <= kCached;
+}
+
+/// Calls body(offset, count) for the segments of images first..last-1 of a channel, in order.
+template <class Body>
+void each_segment(const BatchNorm& s, int64_t channel, int64_t first, int64_t last, const Body& body) {
+  for (int64_t n = first; n < last; ++n)
+    for (int64_t i = 0; i < s.inner; i += kSegment)
+      body((n * s.channels + channel) * s.inner + i, smaller(kSegment, s.inner - i));
+}
+
+/// Calls f(channel, part)(offset of segment, count) for all segments of all planes, one part per channel and slab;
+/// segments of a part come in order.
 template <class F>
 void for_segments(cpu::Queue& q, const BatchNorm& s, const F& f) {
   const Slabs slabs(s);
   cpu::for_parts(q, s.channels * slabs.count, [&](int64_t part) {
     const int64_t channel = part / slabs.count, slab = part % slabs.count;
-    auto body = f(channel, part);
-    const int64_t end = smaller((slab + 1) * slabs.images, s.batch);
-    for (int64_t n = slab * slabs.images; n < end; ++n)
-      for (int64_t i = 0; i < s.inner; i += kSegment)
-        body((n * s.channels + channel) * s.inner + i, smaller(kSegment, s.inner - i));
+    each_segment(s, channel, slab * slabs.images, smaller((slab + 1) * slabs.images, s.batch),
+                 f(channel, part));
   });
+}
+
+/// Sums the moments of segments.
+inline auto moments_of(const float* x, Moments* moments) {
+  *moments = {};
+  return [=](int64_t offset, int64_t n) { moments->merge(segment_moments(x + offset, n)); };
+}
+
+/// Writes y of a channel's segments.
+///
+/// Note [Captured vectors]: a store of a vector may change any object as far as the compiler knows, those that a lambda
+/// holds among them; only locals stay in registers.
+inline auto normalize_channel(const Parameters& p, int64_t c, const float* x, float* y) {
+  const Vec mean = Vec::all(p.mean[c]), scale = Vec::all(p.gamma_at(c) * p.inv_sd_at(c)),
+            shift = Vec::all(p.beta_at(c));
+  return [=](int64_t offset, int64_t n) {
+    const float* from = x + offset;
+    float* to = y + offset;
+    const Vec centre = mean, factor = scale, term = shift;  // see Note [Captured vectors]
+    int64_t i = 0;
+    for (; i + Vec::kLanes <= n; i += Vec::kLanes)
+      fma(Vec::load(from + i) - centre, factor, term).store(to + i);
+    const int rest = static_cast<int>(n - i);
+    if (rest > 0) fma(Vec::load_first(from + i, rest) - centre, factor, term).store_first(to + i, rest);
+  };
 }
 
 inline void normalize_planes(cpu::Queue& q, const BatchNorm& s, const Parameters& p, const float* x,
                              float* y) {
-  for_segments(q, s, [&](int64_t c, int64_t) {
-    const Vec mean = Vec::all(p.mean[c]), scale = Vec::all(p.gamma_at(c) * p.inv_sd_at(c)),
-              shift = Vec::all(p.beta_at(c));
-    return [=](int64_t offset, int64_t n) {
-      const float* from = x + offset;
-      float* to = y + offset;
-      int64_t i = 0;
-      for (; i + Vec::kLanes <= n; i += Vec::kLanes)
-        fma(Vec::load(from + i) - mean, scale, shift).store(to + i);
-      const int rest = static_cast<int>(n - i);
-      if (rest > 0) fma(Vec::load_first(from + i, rest) - mean, scale, shift).store_first(to + i, rest);
+  for_segments(q, s, [&](int64_t c, int64_t) { return normalize_channel(p, c, x, y); });
+}
+
+/// Statistics, then y. publish(c, moments) writes what is known of a channel to where `p` finds it.
+template <class Publish>
+void train_planes(cpu::Queue& q, const BatchNorm& s, const Parameters& p, const float* x, float* y,
+                  const Publish& publish) {
+  if (channels_are_parts(s, 1))
+    return cpu::for_parts(q, s.channels, [&](int64_t c) {
+      Moments moments;
+      each_segment(s, c, 0, s.batch, moments_of(x, &moments));
+      publish(c, moments);
+      each_segment(s, c, 0, s.batch, normalize_channel(p, c, x, y));
+    });
+  const int64_t slabs = Slabs(s).count;
+  Scratch<Moments> parts(q, s.channels * slabs, "batch_norm");
+  for_segments(q, s, [&](int64_t, int64_t part) { return moments_of(x, parts.data() + part); });
+  for (int64_t c = 0; c < s.channels; ++c) {
+    Moments total;
+    for (int64_t slab = 0; slab < slabs; ++slab) total.merge(parts.data()[c * slabs + slab]);
+    publish(c, total);
+  }
+  normalize_planes(q, s, p, x, y);
+}
+
+/// Adds up Σdy and Σ dy·(x - mean) of a channel's segments.
+inline auto slope_sums_of(const Parameters& p, int64_t c, const float* x, const float* dy, Sums* total) {
+  *total = {};
+  const Vec mean = Vec::all(p.mean[c]);
+  return [=](int64_t offset, int64_t n) {
+    const Sums part = sum_segment(n, [&](int64_t i, int lanes, Vec& slopes, Vec& dot) {
+      const Vec slope = cpu::load(dy + offset + i, lanes);  // an absent lane adds 0
+      slopes = slopes + slope;
+      dot = fma(slope, cpu::load(x + offset + i, lanes) - mean, dot);
+    });
+    total->first += part.first;
+    total->second += part.second;
+  };
+}
+
+inline void publish_slopes(const Parameters& p, const Gradients& g, int64_t c, const Sums& total) {
+  if (g.dgamma != nullptr)
+    g.dgamma[c] = static_cast<float>(total.second * static_cast<double>(p.inv_sd_at(c)));
+  if (g.dbeta != nullptr) g.dbeta[c] = static_cast<float>(total.first);
+}
+
+/// Writes dx of a channel's segments; `total` is zero where the statistics do not depend on x.
+inline auto slope_channel(const BatchNorm& s, const Parameters& p, int64_t c, const Sums& total,
+                          const float* x, const float* dy, float* dx) {
+  const double share = 1.0 / static_cast<double>(s.batch * s.inner);
+  const double inv_sd = static_cast<double>(p.inv_sd_at(c));
+  const Vec mean = Vec::all(p.mean[c]), scale = Vec::all(p.gamma_at(c) * p.inv_sd_at(c)),
+            mean_slope = Vec::all(static_cast<float>(total.first * share)),
+            pull = Vec::all(static_cast<float>(-total.second * share * inv_sd * inv_sd));
+  return [=](int64_t offset, int64_t n) {
+    const float *from = x + offset, *slopes = dy + offset;
+    float* const to = dx + offset;
+    const Vec centre = mean, factor = scale, off = mean_slope, along = pull;  // see Note [Captured vectors]
+    const auto slope = [centre, factor, off, along](Vec value, Vec d) {
+      return fma(value - centre, along, d - off) * factor;
     };
-  });
+    int64_t i = 0;
+    for (; i + Vec::kLanes <= n; i += Vec::kLanes)
+      slope(Vec::load(from + i), Vec::load(slopes + i)).store(to + i);
+    const int rest = static_cast<int>(n - i);
+    if (rest > 0)
+      slope(Vec::load_first(from + i, rest), Vec::load_first(slopes + i, rest)).store_first(to + i, rest);
+  };
 }
 
 inline void planes_grad(cpu::Queue& q, const BatchNorm& s, const Parameters& p, const Gradients& g,
                         const float* x, const float* dy) {
-  const int64_t slabs = Slabs(s).count;
-  Scratch<Sums> sums(q, g.needs_sums() ? s.channels * slabs : 0, "batch_norm");
-  if (g.needs_sums()) {
-    for_segments(q, s, [&](int64_t c, int64_t part) {
-      Sums* const total = sums.data() + part;
-      *total = {};
-      const Vec mean = Vec::all(p.mean[c]);
-      return [=](int64_t offset, int64_t n) {
-        const Sums part_sums = sum_segment(n, [&](int64_t i, int lanes, Vec& slopes, Vec& dot) {
-          const Vec slope = cpu::load(dy + offset + i, lanes);  // an absent lane adds 0
-          slopes = slopes + slope;
-          dot = fma(slope, cpu::load(x + offset + i, lanes) - mean, dot);
-        });
-        total->first += part_sums.first;
-        total->second += part_sums.second;
-      };
+  const bool sums_needed = g.needs_sums();
+  if (sums_needed && g.dx != nullptr && channels_are_parts(s, 2))
+    return cpu::for_parts(q, s.channels, [&](int64_t c) {
+      Sums total;
+      each_segment(s, c, 0, s.batch, slope_sums_of(p, c, x, dy, &total));
+      publish_slopes(p, g, c, total);
+      if (!g.statistics_depend_on_x) total = {};
+      each_segment(s, c, 0, s.batch, slope_channel(s, p, c, total, x, dy, g.dx));
     });
+  const int64_t slabs = Slabs(s).count;
+  Scratch<Sums> sums(q, sums_needed ? s.channels * slabs : 0, "batch_norm");
+  if (sums_needed) {
+    for_segments(q, s,
+                 [&](int64_t c, int64_t part) { return slope_sums_of(p, c, x, dy, sums.data() + part); });
     for (int64_t c = 0; c < s.channels; ++c) {
       Sums total;
       for (int64_t slab = 0; slab < slabs; ++slab) {
@@ -77,27 +166,12 @@ inline void planes_grad(cpu::Queue& q, const BatchNorm& s, const Parameters& p, 
         total.second += sums.data()[c * slabs + slab].second;
       }
       sums.data()[c * slabs] = total;
-      if (g.dgamma != nullptr)
-        g.dgamma[c] = static_cast<float>(total.second * static_cast<double>(p.inv_sd_at(c)));
-      if (g.dbeta != nullptr) g.dbeta[c] = static_cast<float>(total.first);
+      publish_slopes(p, g, c, total);
     }
   }
   if (g.dx == nullptr) return;
-  const double share = 1.0 / static_cast<double>(s.batch * s.inner);
   for_segments(q, s, [&](int64_t c, int64_t) {
-    const Sums total = g.statistics_depend_on_x ? sums.data()[c * slabs] : Sums{};
-    const double inv_sd = static_cast<double>(p.inv_sd_at(c));
-    const Vec mean = Vec::all(p.mean[c]), scale = Vec::all(p.gamma_at(c) * p.inv_sd_at(c)),
-              mean_slope = Vec::all(static_cast<float>(total.first * share)),
-              pull = Vec::all(static_cast<float>(-total.second * share * inv_sd * inv_sd));
-    return [=, dx = g.dx](int64_t offset, int64_t n) {
-      for (int64_t i = 0; i < n; i += Vec::kLanes) {
-        const int lanes = n - i < Vec::kLanes ? static_cast<int>(n - i) : Vec::kLanes;
-        const Vec centred = cpu::load(dy + offset + i, lanes) - mean_slope;
-        const Vec d = cpu::load(x + offset + i, lanes) - mean;
-        cpu::store(dx + offset + i, lanes, fma(d, pull, centred) * scale);
-      }
-    };
+    return slope_channel(s, p, c, g.statistics_depend_on_x ? sums.data()[c * slabs] : Sums{}, x, dy, g.dx);
   });
 }
 

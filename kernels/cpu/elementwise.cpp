@@ -4,6 +4,7 @@
 #include "kernels/convert.h"
 #include "kernels/cpu/loops.h"
 #include "kernels/cpu/queue.h"
+#include "kernels/cpu/vec_function.h"
 
 namespace fovea {
 namespace {
@@ -51,6 +52,31 @@ void binary_as(cpu::Queue& queue, const Strided& shape, const void* a, const voi
   });
 }
 
+template <Function f, class T>
+void values(std::int64_t n, const T* x, T* y) {
+  if constexpr (sizeof(T) == 4 && cpu::has_vector_form(f)) {
+    cpu::store_values<f>(
+        n, [=](std::int64_t i, int lanes) { return cpu::load(x + i, lanes); }, y);
+  } else {
+    for (std::int64_t i = 0; i < n; ++i) y[i] = value_of<f>(x[i]);
+  }
+}
+
+/// Of elements first..last-1. Only the one of x and y that slope_needs_input() names is read; the other may be null.
+template <Function f, class T>
+void slopes(std::int64_t first, std::int64_t last, const T* x, const T* y, const T* dy, T* dx) {
+  if constexpr (sizeof(T) == 4 && f == Function::softplus) {
+    cpu::store_softplus_slopes(last - first, y + first, dy + first, dx + first);
+  } else {
+    for (std::int64_t i = first; i < last; ++i) {
+      if constexpr (slope_needs_input(f))
+        dx[i] = dy[i] * slope_of<f>(x[i], T(0));
+      else
+        dx[i] = dy[i] * slope_of<f>(T(0), y[i]);
+    }
+  }
+}
+
 }  // namespace
 
 void kernels::unary(cpu::Queue& queue, Function f, std::int64_t count, DType dtype, const void* x, void* y) {
@@ -59,7 +85,7 @@ void kernels::unary(cpu::Queue& queue, Function f, std::int64_t count, DType dty
     T* out = static_cast<T*>(y);
     with_function(f, [&]<Function kF>(FunctionTag<kF>) {
       cpu::for_ranges(queue, count, [&](std::int64_t first, std::int64_t last) {
-        for (std::int64_t i = first; i < last; ++i) out[i] = value_of<kF>(in[i]);
+        values<kF>(last - first, in + first, out + first);
       });
     });
   });
@@ -74,12 +100,7 @@ void kernels::unary_grad(cpu::Queue& queue, Function f, std::int64_t count, DTyp
     T* out = static_cast<T*>(dx);
     with_function(f, [&]<Function kF>(FunctionTag<kF>) {
       cpu::for_ranges(queue, count, [&](std::int64_t first, std::int64_t last) {
-        for (std::int64_t i = first; i < last; ++i) {
-          if constexpr (slope_needs_input(kF))
-            out[i] = slope[i] * slope_of<kF>(in[i], T(0));
-          else
-            out[i] = slope[i] * slope_of<kF>(T(0), value[i]);
-        }
+        slopes<kF>(first, last, in, value, slope, out);
       });
     });
   });

@@ -4,6 +4,19 @@
 #include <utility>
 
 namespace fovea::cpu {
+namespace {
+
+/// Looks for a while whether ready() holds: some tens of microseconds.
+template <class Ready>
+void look_for(const Ready& ready) {
+  for (int i = 0; i < 1000 && !ready(); ++i) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+  }
+}
+
+}  // namespace
 
 Pool::Pool(int threads, MemorySource memory) : arena_(std::move(memory)) {
   try {
@@ -30,13 +43,16 @@ void Pool::run(std::int64_t parts, void (*body)(void*, std::int64_t), void* cont
   if (parts <= 1 || workers_.empty()) {
     for (std::int64_t part = 0; part < parts; ++part) attempt(job, part);
   } else {
+    bool wake;
     {
       const std::lock_guard lock(mutex_);
       job_ = &job;
       ++generation_;
+      wake = asleep_ > 0;
     }
-    wake_.notify_all();
+    if (wake) wake_.notify_all();
     drain(job);
+    look_for([this] { return busy_ == 0; });
     std::unique_lock lock(mutex_);
     finished_.wait(lock, [this] { return busy_ == 0; });
     job_ = nullptr;  // a worker that wakes late finds nothing to do
@@ -45,15 +61,7 @@ void Pool::run(std::int64_t parts, void (*body)(void*, std::int64_t), void* cont
 }
 
 void Pool::drain(Job& job) {
-  for (;;) {
-    std::int64_t part;
-    {
-      const std::lock_guard lock(mutex_);
-      if (job.next >= job.parts) return;
-      part = job.next++;
-    }
-    attempt(job, part);
-  }
+  for (std::int64_t part; (part = job.next++) < job.parts;) attempt(job, part);
 }
 
 void Pool::attempt(Job& job, std::int64_t part) {
@@ -67,11 +75,23 @@ void Pool::attempt(Job& job, std::int64_t part) {
   }
 }
 
+/// Returns when there is a job that is newer than `seen`, or to stop.
+void Pool::await_job(std::unique_lock<std::mutex>& lock, std::uint64_t seen) {
+  const auto wanted = [&] { return stop_ || (generation_ != seen && job_ != nullptr); };
+  if (wanted()) return;
+  lock.unlock();
+  look_for([&] { return stop_ || generation_ != seen; });
+  lock.lock();
+  ++asleep_;
+  wake_.wait(lock, wanted);
+  --asleep_;
+}
+
 void Pool::work() {
   std::uint64_t seen = 0;
   std::unique_lock lock(mutex_);
   for (;;) {
-    wake_.wait(lock, [&] { return stop_ || (generation_ != seen && job_ != nullptr); });
+    await_job(lock, seen);
     if (stop_) return;
     seen = generation_;
     ++busy_;

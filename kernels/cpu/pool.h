@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
@@ -17,7 +18,9 @@ namespace fovea::cpu {
 /// Threads and memory of the host. Work is cut into parts by its shape, never by the number of threads, so
 /// the result has the same bits for any thread count.
 ///
-/// A pool is used by one caller at a time; `run` returns when all parts are done.
+/// A pool is used by one caller at a time; `run` returns when all parts are done. A worker that has nothing left
+/// to do looks for the next job for some tens of microseconds before it sleeps: the kernels of a step follow each
+/// other sooner than that, and to be woken would take it longer than many of them do.
 class Pool {
  public:
   /// threads ≥ 1, the caller included
@@ -39,7 +42,8 @@ class Pool {
   struct Job {
     void (*body)(void*, std::int64_t);
     void* context;
-    std::int64_t parts, next = 0;
+    std::int64_t parts;
+    std::atomic<std::int64_t> next = 0;
     std::int64_t failed_part = 0;  // the lowest that threw
     std::exception_ptr failure = nullptr;
   };
@@ -48,15 +52,18 @@ class Pool {
   void work();
   void drain(Job& job);
   void attempt(Job& job, std::int64_t part);
+  void await_job(std::unique_lock<std::mutex>& lock, std::uint64_t seen);
 
   Arena arena_;
   std::vector<std::jthread> workers_;
   std::mutex mutex_;
   std::condition_variable wake_, finished_;
   Job* job_ = nullptr;  // of the caller who waits in run()
-  int busy_ = 0;
-  std::uint64_t generation_ = 0;
-  bool stop_ = false;
+  // Changed by those who hold the mutex; read without it to see whether it is worth taking.
+  std::atomic<int> busy_ = 0;  // workers in drain()
+  std::atomic<std::uint64_t> generation_ = 0;
+  std::atomic<bool> stop_ = false;
+  int asleep_ = 0;  // workers that have to be woken
 };
 
 class Scalar final : public Pool {

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/ops/pool2d.h"
 
-#include "kernels/arena.h"
 #include "kernels/cpu/loops.h"
+#include "kernels/cpu/pool2d_squares.h"
 #include "kernels/cpu/queue.h"
-#include "kernels/cpu/vec.h"
 
 /// Forward, lanes run along a row of results: lane k holds the window k further on, and all lanes walk through their
 /// windows in step. Where windows stand out at the sides, or a row is shorter than a vector, the rows that they need
@@ -12,52 +11,6 @@
 /// thread, which hands out its results' slopes in a fixed order.
 namespace fovea {
 namespace {
-
-using std::int64_t;
-
-template <int kLanes>
-struct Lanes {
-  typedef float Floats __attribute__((vector_size(4 * kLanes)));
-  typedef std::int32_t Ints __attribute__((vector_size(4 * kLanes)));
-};
-
-template <int kLanes>
-struct LaneCount {};
-
-/// p[0], p[step], p[2·step], …; kStep is 1, 2, or 0 for any other. Reads nothing behind the last of them.
-template <int kLanes, int kStep>
-typename Lanes<kLanes>::Floats load_apart(const float* p, int64_t step) {
-  using V = typename Lanes<kLanes>::Floats;
-  V a;
-  if constexpr (kStep == 1) {
-    __builtin_memcpy(&a, p, sizeof a);
-  } else if constexpr (kStep == 2) {
-    V b;  // one element back, so that the last one read is the last one wanted
-    __builtin_memcpy(&a, p, sizeof a);
-    __builtin_memcpy(&b, p + kLanes - 1, sizeof b);
-    if constexpr (kLanes == 4) a = __builtin_shufflevector(a, b, 0, 2, 5, 7);
-    if constexpr (kLanes == 8) a = __builtin_shufflevector(a, b, 0, 2, 4, 6, 9, 11, 13, 15);
-    if constexpr (kLanes == 16)
-      a = __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31);
-  } else {
-    for (int k = 0; k < kLanes; ++k) a[k] = p[k * step];
-  }
-  return a;
-}
-
-/// The first `count` lanes of v, as To.
-template <class To, int kLanes, class V>
-void store_first(LaneCount<kLanes>, To* to, int64_t count, V v) {
-  typedef To Converted __attribute__((vector_size(sizeof(To) * kLanes)));
-  const Converted all = __builtin_convertvector(v, Converted);
-  if (count == kLanes) {
-    __builtin_memcpy(to, &all, sizeof all);
-    return;
-  }
-  To each[kLanes];
-  __builtin_memcpy(each, &all, sizeof each);
-  for (int64_t k = 0; k < count; ++k) to[k] = each[k];
-}
 
 /// The rows of x that a row of windows needs: `at` is where the first window begins, `pitch` from row to row.
 struct WindowRows {
@@ -72,7 +25,7 @@ class WindowRow {
   explicit WindowRow(const Pool2d& pool) : s_(pool.columns) {
     constexpr int64_t kRoom = 4096;  // floats: half of a first-level cache
     lanes_ = cpu::Vec::kLanes;
-    while (lanes_ > 4 && lanes_ / 2 >= s_.out) lanes_ /= 2;
+    while (lanes_ > 4 && lanes_ > s_.out) lanes_ /= 2;
     in_place_ = s_.before == 0 && (s_.out - 1) * s_.stride + s_.kernel <= s_.in && s_.out >= lanes_;
     pitch_ = in_place_ ? s_.in : (padded_out() - 1) * s_.stride + s_.kernel;
     const SlidingWindows& r = pool.rows;
@@ -113,7 +66,7 @@ class WindowRow {
     int64_t q = 0;
     for (; q + kLanes <= s_.out; q += kLanes) f(lanes, q, kLanes);
     if (q == s_.out) return;
-    if (in_place_)
+    if (s_.out > kLanes)
       f(lanes, s_.out - kLanes, kLanes);  // some once more: the same values again
     else
       f(lanes, q, s_.out - q);
@@ -123,25 +76,6 @@ class WindowRow {
   int64_t lanes_, pitch_;
   bool in_place_;
 };
-
-/// Planes of one part.
-template <class Windows>
-int64_t planes_of_part(const Pooling<Windows>& s) {
-  return cpu::group_of(s.rows.in * s.columns.in + s.rows.out * s.columns.out);
-}
-
-/// Calls f(n, room) for each plane; a part of the work is whole planes. `room` is the part's, `floats` of `fill`.
-template <class Windows, class F>
-void for_planes(cpu::Queue& queue, const Pooling<Windows>& s, int64_t floats, float fill, F&& f) {
-  const int64_t size = planes_of_part(s);
-  Scratch<float> room(queue, cpu::parts_of(s.planes, size) * floats, "pool2d");
-  const auto planes = [&](int64_t first, int64_t last) {
-    float* const mine = room.data() + first / size * floats;
-    for (int64_t k = 0; k < floats; ++k) mine[k] = fill;
-    for (int64_t n = first; n < last; ++n) f(n, mine);
-  };
-  cpu::for_ranges(queue, s.planes, planes, size);
-}
 
 /// Calls f(LaneCount<L>, rows, p, q, at, count): `count` results from window (p, q) on go to y[at].
 template <class F>
@@ -166,26 +100,44 @@ void for_windows(cpu::Queue& queue, const Pool2d& s, const WindowRow& row, const
   });
 }
 
+/// Calls f(c, lanes) for each column c of kLanes windows side by side whose first begins at p; there are kColumns of
+/// them, or any number if that is 0. At a stride of 2 two columns come from the same two vectors.
+template <int kLanes, int kStep, int kColumns, class F>
+[[gnu::always_inline]] inline void for_columns(const SlidingWindows& s, const float* p, F&& f) {
+  const int64_t columns = kColumns != 0 ? kColumns : s.kernel;
+  int64_t c = 0;
+  if constexpr (kStep == 2) {
+#pragma GCC unroll 2
+    for (; c + 2 <= columns; c += 2) {
+      const auto two = Neighbours<kLanes>::load(p + c);
+      f(c, two.even);
+      f(c + 1, two.odd);
+    }
+  }
+#pragma GCC unroll 3
+  for (; c < columns; ++c) f(c, load_apart<kLanes, kStep>(p + c, s.stride));
+}
+
 /// Maxima of kLanes windows from window (p, q) on. `skipped` columns of each are padding: of places that are all
 /// -∞, the first in x is found.
-template <int kLanes, int kStep, class Place>
+template <int kLanes, int kStep, int kColumns, class Place>
 void max_of_windows(const Pool2d& s, const WindowRows& x, const std::int32_t* skipped, int64_t p, int64_t q,
                     int64_t count, float* y, Place* place) {
   using V = typename Lanes<kLanes>::Floats;
   using I = typename Lanes<kLanes>::Ints;
   V best = V{} - __builtin_inff();
-  auto number = static_cast<std::int32_t>((x.rows.first - s.rows.start(p)) * s.columns.kernel);
-  I found;
+  I row = I{} + static_cast<std::int32_t>((x.rows.first - s.rows.start(p)) * s.columns.kernel), found;
   __builtin_memcpy(&found, skipped + q, sizeof found);
-  found += number;
-  for (int64_t r = 0; r < x.rows.last - x.rows.first; ++r) {
-    const float* from = x.at + r * x.pitch + q * s.columns.stride;
-    for (int64_t c = 0; c < s.columns.kernel; ++c, ++number) {
-      const V value = load_apart<kLanes, kStep>(from + c, s.columns.stride);
-      const I wins = ~(value <= best) & (best == best);  // greater, or the first NaN
-      best = wins ? value : best;
-      found = wins ? I{} + number : found;
-    }
+  found += row;
+  const float* from = x.at + q * s.columns.stride;
+  for (int64_t r = x.rows.first; r < x.rows.last; ++r) {
+    for_columns<kLanes, kStep, kColumns>(s.columns, from, [&](int64_t c, V value) {
+      const I stays = (value <= best) | (best != best);  // greater, or the first NaN, wins
+      best = stays ? best : value;
+      found = stays ? found : row + static_cast<std::int32_t>(c);
+    });
+    row += static_cast<std::int32_t>(s.columns.kernel);
+    from += x.pitch;
   }
   store_first(LaneCount<kLanes>{}, y, count, best);
   if (place != nullptr) store_first(LaneCount<kLanes>{}, place, count, found);
@@ -208,6 +160,8 @@ void average_of_windows(const Pool2d& s, const WindowRows& x, const float* width
 
 template <int kStep>
 struct Step {};
+template <int kStep, int kColumns>
+struct Form {};
 
 /// Calls f(Step<kStep>) with the step between windows, as load_apart takes it.
 template <class F>
@@ -219,22 +173,28 @@ void with_step(int64_t stride, F&& f) {
 
 template <class Place>
 void max_pool2d_as(cpu::Queue& queue, const Pool2d& s, const float* x, float* y, Place* place) {
+  if constexpr (sizeof(Place) == 1)
+    if (are_squares(s)) return max_pool2d_squares<cpu::Vec::kLanes>(queue, s, x, y, place);
   const WindowRow row(s);
   Scratch<std::int32_t> skipped(queue, row.padded_out(), "max_pool2d");
   for (int64_t q = 0; q < row.padded_out(); ++q)
     skipped.data()[q] = static_cast<std::int32_t>(s.columns.start(q) < 0 ? -s.columns.start(q) : 0);
-  with_step(s.columns.stride, [&]<int kStep>(Step<kStep>) {
+  const auto each = [&]<int kStep, int kColumns>(Form<kStep, kColumns>) {
     for_windows(queue, s, row, x, -__builtin_inff(),
                 [&]<int kLanes>(LaneCount<kLanes>, const WindowRows& rows, int64_t p, int64_t q, int64_t at,
                                 int64_t count) {
-                  max_of_windows<kLanes, kStep>(s, rows, skipped.data(), p, q, count, y + at,
-                                                place != nullptr ? place + at : nullptr);
+                  max_of_windows<kLanes, kStep, kColumns>(s, rows, skipped.data(), p, q, count, y + at,
+                                                          place != nullptr ? place + at : nullptr);
                 });
-  });
+  };
+  if (s.columns.kernel == 3 && s.columns.stride == 2) return each(Form<2, 3>{});
+  with_step(s.columns.stride, [&]<int kStep>(Step<kStep>) { each(Form<kStep, 0>{}); });
 }
 
 template <class Place>
 void max_pool2d_grad_as(cpu::Queue& queue, const Pool2d& s, const Place* place, const float* dy, float* dx) {
+  if constexpr (sizeof(Place) == 1)
+    if (are_squares(s)) return max_pool2d_squares_grad<cpu::Vec::kLanes>(queue, s, place, dy, dx);
   const int64_t width = s.columns.in, pixels = s.rows.in * width, results = s.rows.out * s.columns.out;
   constexpr int64_t kTable = sizeof(Place) == 1 ? 256 : 1;
   int64_t offset[kTable] = {};  // of each place from the window's start: no division by result

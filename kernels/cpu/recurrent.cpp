@@ -40,6 +40,10 @@ Vec load_or_zero(const float* p, Index i, int lanes) {
   return p == nullptr ? Vec::zero() : load(p + i, lanes);
 }
 
+/// The k-th of n things to be visited in step i: every other step goes backwards, so that it begins with the weights
+/// that the step before has left in the nearest cache.
+constexpr Index to_and_fro(Index i, Index k, Index n) { return i % 2 == 0 ? k : n - 1 - k; }
+
 /// Calls step(i, first sample, last sample, first tile, last tile) for the steps i < steps, in order for each result.
 template <int V, class F>
 void for_steps(Queue& q, Index steps, Index batch, const Packed& packed, F&& step) {
@@ -53,7 +57,8 @@ void for_steps(Queue& q, Index steps, Index batch, const Packed& packed, F&& ste
   }
   const Index tiles = packed.tile_floats < kPartWeights ? kPartWeights / packed.tile_floats : 1;
   for (Index i = 0; i < steps; ++i)
-    for_parts(q, parts_of(packed.tiles, tiles), [&](Index part) {
+    for_parts(q, parts_of(packed.tiles, tiles), [&](Index k) {
+      const Index part = to_and_fro(i, k, parts_of(packed.tiles, tiles));
       step(i, Index{0}, batch, part * tiles, least((part + 1) * tiles, packed.tiles));
     });
 }
@@ -101,7 +106,8 @@ class Forward : Rows {
 
   void step(Index i, Index first, Index last, Index first_tile, Index last_tile) const {
     const Index t = s_.time(i);
-    for (Index tile = first_tile; tile < last_tile; ++tile) {
+    for (Index k = 0; k < last_tile - first_tile; ++k) {
+      const Index tile = first_tile + to_and_fro(i, k, last_tile - first_tile);
       const Index u = tile * Vec::kLanes;
       const int lanes = static_cast<int>(least(s_.hidden - u, Vec::kLanes));
       const auto place = [&](Index b, Row& row) {
@@ -176,7 +182,8 @@ class Backward : Rows {
       : Rows(s), p_(p), packed_(packed), weights_(weights), zeros_(zeros), carried_(carried) {}
 
   void step(Index i, Index first, Index last, Index first_tile, Index last_tile) const {
-    for (Index tile = first_tile; tile < last_tile; ++tile) {
+    for (Index k = 0; k < last_tile - first_tile; ++k) {
+      const Index tile = first_tile + to_and_fro(i, k, last_tile - first_tile);
       const auto place = [&](Index b, Row& row) {
         row = {s_.time(s_.steps - 1 - i), b, s_.length(p_.lengths, b)};
         if (i == s_.steps) row.t = s_.reverse ? row.length : -1;  // of h0: its step after is the first

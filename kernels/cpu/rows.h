@@ -5,6 +5,7 @@
 
 #include "kernels/arena.h"
 #include "kernels/cpu/loops.h"
+#include "kernels/cpu/vec.h"
 
 /// Work on rows of a matrix, each by itself. Internal linkage: each instruction set has its own copy.
 namespace fovea::cpu {
@@ -51,16 +52,19 @@ void sum_over_rows(Queue& queue, std::int64_t rows, std::int64_t width, double s
 
 /// The largest of count ≥ 1 elements; if there is a NaN, perhaps NaN.
 [[maybe_unused]] float largest(const float* x, std::int64_t count) {
-  constexpr int kLanes = 16;
-  float lane[kLanes];
-  for (int k = 0; k < kLanes; ++k) lane[k] = x[0];
+  constexpr int kChains = 4;
+  Vec most[kChains];
+  for (int k = 0; k < kChains; ++k) most[k] = Vec::all(x[0]);
   std::int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes)
-    for (int k = 0; k < kLanes; ++k) lane[k] = x[i + k] > lane[k] ? x[i + k] : lane[k];
+  for (; i + kChains * Vec::kLanes <= count; i += kChains * Vec::kLanes)
+    for (int k = 0; k < kChains; ++k) most[k] = max(most[k], Vec::load(x + i + k * Vec::kLanes));
+  for (; i + Vec::kLanes <= count; i += Vec::kLanes) most[0] = max(most[0], Vec::load(x + i));
+  float lane[Vec::kLanes];
+  max(max(most[0], most[1]), max(most[2], most[3])).store(lane);
   for (int k = 0; i + k < count; ++k) lane[k] = x[i + k] > lane[k] ? x[i + k] : lane[k];
-  float most = lane[0];
-  for (int k = 1; k < kLanes; ++k) most = lane[k] > most ? lane[k] : most;
-  return most;
+  float all = lane[0];
+  for (int k = 1; k < Vec::kLanes; ++k) all = lane[k] > all ? lane[k] : all;
+  return all;
 }
 
 }  // namespace

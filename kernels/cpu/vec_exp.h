@@ -43,6 +43,13 @@ PowerOfE power_of_e(Vec x) {
   return {vec_of((bits_of(shifted) << 23) + 0x3f800000), fma(series, r * r, r)};
 }
 
+/// e^x for x ≤ 0; 0 where it is no normal number. NaN stays NaN.
+[[maybe_unused]] Vec exp_below_zero(Vec x) {
+  const PowerOfE e = power_of_e(x);
+  const VecBits vanishes = (VecBits)(x.v < Vec::all(-87.0f).v);
+  return vec_of(bits_of(fma(e.scale, e.rest, e.scale)) & ~vanishes);
+}
+
 /// e^x − 1 for x ≤ 0
 [[maybe_unused]] Vec expm1_below_zero(Vec x) {
   const PowerOfE e = power_of_e(x);

@@ -12,11 +12,17 @@ namespace {
 
 constexpr std::size_t kBatchesAhead = 2;
 
+/// Where batches for this device are made: memory that needs no copy, or one that runs beside the kernels, if there is
+/// any; else where the movie is.
+Device made_on(const Upload& upload, const WindowDataset& data) {
+  const Device& device = upload.device();
+  return upload.beside() || device.kind() == DeviceKind::cpu ? device.staging() : data.movie().device();
+}
+
 }  // namespace
 
 Loader::Loader(WindowDataset data, LoaderOptions options, std::unique_ptr<Upload> upload)
-    : plan_{data, options, upload->beside() ? upload->device().staging() : data.movie().device()},
-      upload_(std::move(upload)) {
+    : plan_{data, options, made_on(*upload, data)}, upload_(std::move(upload)) {
   if (options.batch < 1) reject<ValueError>("loader", "batch must be at least 1, got {}", options.batch);
   if (options.last_batch == LastBatch::pad && !options.shuffle)
     reject<ValueError>("loader", "only shuffled batches can be padded: the others are windows in a row");

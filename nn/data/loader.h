@@ -50,7 +50,8 @@ struct LoaderPosition {
 /// of a run may be small) and x is a rolling view: its frames are stored once, and an f32 movie that needs
 /// neither normalising nor moving is not copied at all.
 ///
-/// For a GPU, batches are made in pinned memory, and the next one is copied while kernels work on the last (Upload).
+/// Shuffled batches for the cpu are made in its own memory. For a GPU, batches are made in pinned memory, and the next
+/// one is copied while kernels work on the last (Upload).
 class Loader {
  public:
   /// throws ValueError if batch < 1, if LastBatch::drop leaves no batch, or if batches without shuffling are padded

@@ -217,6 +217,31 @@ AtPoint at(Function f, float x, const Device& device) {
   return {y.value().item(), tape.grad(leaf).item()};
 }
 
+/// Vector forms end where results stop being normal numbers; what lies beyond must not change its neighbours' bits.
+TEST_CASE("a function gives an element the bits that it has alone") {
+  const float infinity = std::numeric_limits<float>::infinity();
+  const std::vector<float> x{-0.5f,    200.0f, 3.0f,      -95.0f, 0.25f,
+                             infinity, -2.0f,  -infinity, 88.5f,  -0.0f,
+                             7.0f,     -1e-8f, -104.0f,   1e-30f, 87.0f,
+                             -87.0f,   1.0f,   87.5f,     0.1f,   std::numeric_limits<float>::quiet_NaN(),
+                             -3.0f};
+  for (const Device& device : devices())
+    for (const Function f :
+         {Function::exp, Function::softplus, Function::sigmoid, Function::tanh, Function::elu}) {
+      CAPTURE(device.description());
+      CAPTURE(function_name(f));
+      const auto n = static_cast<std::int64_t>(x.size());
+      const auto together = apply(f, Var(Tensor::from(x, {n}, device))).value().to_vector<float>();
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        CAPTURE(x[i]);
+        const float alone =
+            apply(f, Var(Tensor::from(std::vector<float>{x[i]}, {1}, device))).value().to_vector<float>()[0];
+        CHECK((alone == together[i] || (std::isnan(alone) && std::isnan(together[i]))));
+        if (std::isnan(x[i])) CHECK(std::isnan(alone));
+      }
+    }
+}
+
 /// Values and slopes where functions have kinks or overflow.
 TEST_CASE("functions_at_extremes") {
   const float nan = std::numeric_limits<float>::quiet_NaN();
