@@ -4,6 +4,7 @@
 #include <set>
 
 #include "bench/case.h"
+#include "bench/cases/builders.h"
 #include "kernels/ops/conv2d.h"
 
 namespace fovea::bench {
@@ -140,6 +141,8 @@ Conv2d square(std::int64_t batch, std::int64_t channels, std::int64_t side, std:
 }
 
 }  // namespace
+
+Case conv_case(const std::string& name, const Conv2d& shape, Pass pass) { return conv(name, shape, pass); }
 
 std::vector<Case> conv_cases() {
   std::vector<Case> cases;
