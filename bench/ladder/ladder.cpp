@@ -51,8 +51,8 @@ std::string gain_text(const Climbed& c) {
                      quantile(c.gains, 0.9));
 }
 
-double gflop_s(const Family& family, const Climbed& c) {
-  return family.problem.flops / quantile(c.ms, 0.5) / 1e6;
+double milliseconds(const Rung& rung, const Climbed& c) {
+  return quantile(rung.threads == 1 ? c.cpu_ms : c.wall_ms, 0.5);
 }
 
 }  // namespace
@@ -72,13 +72,13 @@ std::vector<Climbed> climb(const Family& family, int rounds) {
     for (std::size_t k = 0; k < sides.size(); ++k) {
       const std::size_t i = round % 2 == 0 ? k : sides.size() - 1 - k;
       const Sample s = sample(sides[i], runs[i]);
-      climbed[i].ms.push_back(s.ms);
-      climbed[i].cpu.push_back(s.cpu);
+      climbed[i].wall_ms.push_back(s.ms);
+      climbed[i].cpu_ms.push_back(s.cpu);
     }
     for (std::size_t i = 1; i < sides.size(); ++i) {
       const bool alone = family.rungs[i].threads == 1 && family.rungs[i - 1].threads == 1;
-      const auto &before = alone ? climbed[i - 1].cpu : climbed[i - 1].ms,
-                 &now = alone ? climbed[i].cpu : climbed[i].ms;
+      const auto &before = alone ? climbed[i - 1].cpu_ms : climbed[i - 1].wall_ms,
+                 &now = alone ? climbed[i].cpu_ms : climbed[i].wall_ms;
       climbed[i].gains.push_back(before.back() / now.back());
     }
   }
@@ -95,11 +95,12 @@ nlohmann::ordered_json to_json(const Family& family, const std::vector<Climbed>&
     const auto gain = [&](double share) {
       return c.gains.empty() ? Json(nullptr) : Json(quantile(c.gains, share));
     };
-    const double rate = gflop_s(family, c), most = ceilings.fp32_gflop_s * rung.threads;
+    const double ms = milliseconds(rung, c), rate = family.problem.flops / ms / 1e6,
+                 most = ceilings.fp32_gflop_s * rung.threads;
     rungs.push_back({{"name", rung.name},
                      {"change", rung.change},
                      {"threads", rung.threads},
-                     {"ms", quantile(c.ms, 0.5)},
+                     {"ms", ms},
                      {"gflop_s", rate},
                      {"share_of_peak", most > 0 ? Json(rate / most) : Json(nullptr)},
                      {"predicted_gain", rung.predicted > 0 ? Json(rung.predicted) : Json(nullptr)},
@@ -107,8 +108,8 @@ nlohmann::ordered_json to_json(const Family& family, const std::vector<Climbed>&
                      {"gain_p10", gain(0.1)},
                      {"gain_p90", gain(0.9)},
                      {"error", std::isfinite(c.error) ? Json(c.error) : Json(nullptr)},
-                     {"samples_ms", c.ms},
-                     {"samples_cpu_ms", c.cpu}});
+                     {"samples_wall_ms", c.wall_ms},
+                     {"samples_cpu_ms", c.cpu_ms}});
   }
   return {{"name", family.name},
           {"shape", family.problem.shape},
@@ -122,9 +123,9 @@ std::string table(const Family& family, const std::vector<Climbed>& climbed, con
                                  "gain [p10..p90]", "error", "change");
   for (std::size_t i = 0; i < climbed.size(); ++i) {
     const Rung& rung = family.rungs[i];
-    const double rate = gflop_s(family, climbed[i]), most = ceilings.fp32_gflop_s * rung.threads;
-    text += fmt::format("{:<20} {:>10.3f} {:>9.1f} {:>8} {:>9} {:>22} {:>8.1e}  {}\n", rung.name,
-                        quantile(climbed[i].ms, 0.5), rate,
+    const double ms = milliseconds(rung, climbed[i]), rate = family.problem.flops / ms / 1e6,
+                 most = ceilings.fp32_gflop_s * rung.threads;
+    text += fmt::format("{:<20} {:>10.3f} {:>9.1f} {:>8} {:>9} {:>22} {:>8.1e}  {}\n", rung.name, ms, rate,
                         most > 0 ? fmt::format("{:.0f} %", 100 * rate / most) : "-",
                         rung.predicted > 0 ? fmt::format("{:.2f}", rung.predicted) : "-",
                         gain_text(climbed[i]), climbed[i].error, rung.change);

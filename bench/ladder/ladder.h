@@ -40,14 +40,15 @@ std::vector<Family> families();
 
 /// A rung as it ran.
 struct Climbed {
-  double error = 0;  ///< ‖out − ref‖/‖ref‖ over the elements that the problem samples
-  std::vector<double> ms,
-      cpu;  ///< of each round: by the wall clock, and the processor time of the calling thread
-  std::vector<double> gains;  ///< of each round: the rung before / this one; empty for the first
+  double error = 0;             ///< ‖out − ref‖/‖ref‖ over the elements that the problem samples
+  std::vector<double> wall_ms;  ///< of each round, by the wall clock
+  std::vector<double> cpu_ms;   ///< the same as processor time of the calling thread
+  std::vector<double> gains;    ///< of each round: the rung before / this one; empty for the first
 };
 
 /// Runs all rungs in turns, up and down the ladder, `rounds` times. A gain compares processor times, so that a
 /// neighbour who takes the core away counts for nothing; where a rung has more than one thread, it compares wall times.
+/// The time of a rung is told in the same way.
 std::vector<Climbed> climb(const Family& family, int rounds);
 
 /// {"name", "shape", "flops", "rungs": […]} as docs: bench/ladder/README.md

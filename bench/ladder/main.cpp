@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <ctime>
 #include <iostream>
 
 #include "apps/atomic_file.h"
@@ -15,6 +16,13 @@ namespace {
 
 using namespace fovea;
 using namespace fovea::bench;
+
+/// "2026-12-01", of Greenwich
+std::string today() {
+  const std::time_t now = std::time(nullptr);
+  char text[16];
+  return {text, std::strftime(text, sizeof text, "%Y-%m-%d", std::gmtime(&now))};
+}
 
 int run(const std::string& filter, int rounds, const std::string& json) {
   const Device device = Device::cpu({.threads = 1});
@@ -45,6 +53,7 @@ int run(const std::string& filter, int rounds, const std::string& json) {
                                         {"fp32_gflop_s", ceilings.fp32_gflop_s}}},
                                       {"versions", {{"fovea", apps::version()}}},
                                       {"commit", apps::build_id()},
+                                      {"date", today()},
                                       {"families", found}};
   if (!json.empty()) apps::replace_file(json, report.dump(1) + "\n");
   return apps::kDone;

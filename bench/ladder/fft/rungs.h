@@ -18,5 +18,8 @@ void conv2d_fft_lanes(Queue&, const Conv2d& shape, const float* x, const float* 
 template <class Queue>
 void conv2d_fft_columns(Queue&, const Conv2d& shape, const float* x, const float* w,
                         float* y);  // 4_columns.cpp
+template <class Queue>
+void conv2d_fft_transposed(Queue&, const Conv2d& shape, const float* x, const float* w,
+                           float* y);  // 5_transposed.cpp
 
 }  // namespace fovea::bench::ladder
