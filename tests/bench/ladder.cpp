@@ -90,7 +90,7 @@ Conv2d valid(std::int64_t batch, std::int64_t channels, std::int64_t height, std
 
 TEST_CASE("every rung of the multiplication is right, at edges of tiles and blocks too") {
   for (const Matmul& s : {Matmul{1, 1, 1}, Matmul{5, 7, 3}, Matmul{8, 48, 128}, Matmul{9, 49, 129},
-                          Matmul{33, 115, 260}, Matmul{770, 50, 17}})
+                          Matmul{33, 115, 260}, Matmul{1027, 50, 17}})
     check_rungs(ladder::gemm_family(s), s.k, [&](const auto& a, const auto& b) { return product(s, a, b); });
 }
 
@@ -128,7 +128,7 @@ TEST_CASE("a ladder that was climbed has a gain for each rung but the first") {
   CHECK(json["rungs"].size() == family.rungs.size());
   CHECK(json["rungs"][0]["gain_median"].is_null());
   CHECK(json["rungs"][0]["predicted_gain"].is_null());
-  CHECK(json["rungs"][1]["predicted_gain"] == 10);
+  CHECK(json["rungs"][1]["predicted_gain"] == family.rungs[1].predicted);
   for (std::size_t i = 1; i < climbed.size(); ++i) {
     const auto& rung = json["rungs"][i];
     CHECK(rung["gain_p10"] <= rung["gain_median"]);

@@ -24,7 +24,7 @@ void conv2d_fft_lanes(Queue& queue, const Conv2d& s, const float* x, const float
     for (Index c = 0; c < s.in_channels; ++c) {
       for (Index i = 0; i < s.in_height; ++i) {
         Number* const row = lines.data() + i * L;
-        load_row(x + n * image + (c * s.in_height + i) * s.in_width, s.in_width, L, image, images, row);
+        OneByOne::load(x + n * image + (c * s.in_height + i) * s.in_width, s.in_width, L, image, images, row);
         line<-1>(plan, row, 1, L, L, row, 1, work.data());
       }
       for (Index k = 0; k < L; ++k)
@@ -38,8 +38,8 @@ void conv2d_fft_lanes(Queue& queue, const Conv2d& s, const float* x, const float
       for (Index p = 0; p < P; ++p) {
         Number* const row = lines.data() + p * L;
         line<1>(plan, row, 1, L, Q, row, 1, work.data());
-        store_row(row, Q, 1.0f / static_cast<float>(area), out_image, images,
-                  y + n * out_image + (o * P + p) * Q);
+        OneByOne::store(row, Q, 1.0f / static_cast<float>(area), out_image, images,
+                        y + n * out_image + (o * P + p) * Q);
       }
     }
   }

@@ -9,19 +9,6 @@
 #include "kernels/cpu/queue.h"
 
 namespace fovea::bench::ladder {
-namespace {
-
-/// As in rung 3.
-struct OneByOne {
-  static void load(const float* x, Index width, Index length, Index stride, Index images, Number* to) {
-    load_row(x, width, length, stride, images, to);
-  }
-  static void store(const Number* from, Index width, float scale, Index stride, Index images, float* y) {
-    store_row(from, width, scale, stride, images, y);
-  }
-};
-
-}  // namespace
 
 template <class Queue>
 void conv2d_fft_columns(Queue& queue, const Conv2d& s, const float* x, const float* w, float* y) {

@@ -7,7 +7,7 @@
 namespace fovea::bench::ladder {
 namespace {
 
-/// Rows  load_row and store_row as functions of a class
+/// Rows  OneByOne or a class like it
 template <class Rows, class Queue>
 void convolve_by_columns(Queue& queue, const Conv2d& s, const float* x, const float* w, float* y) {
   const Plan plan = make_plan(s.in_height > s.in_width ? s.in_height : s.in_width);

@@ -21,24 +21,26 @@ constexpr Index kImages = 2 * Vec::kLanes;
 
 inline Index least(Index a, Index b) { return a < b ? a : b; }
 
-/// A row of `width` pixels of kImages images, `stride` apart, of which `images` are there, and zeros up to `length`.
-void load_row(const float* x, Index width, Index length, Index stride, Index images, Number* to) {
-  for (Index i = 0; i < length; ++i) {
-    float re[Vec::kLanes] = {}, im[Vec::kLanes] = {};
-    if (i < width)
-      for (Index n = 0; n < images; ++n) (n % 2 == 0 ? re : im)[n / 2] = x[n * stride + i];
-    to[i] = {Vec::load(re), Vec::load(im)};
+/// Rows of pixels into lanes and back, one float at a time.
+struct OneByOne {
+  /// `width` pixels of `images` images that lie `stride` apart, and zeros up to `length`.
+  static void load(const float* x, Index width, Index length, Index stride, Index images, Number* to) {
+    for (Index i = 0; i < length; ++i) {
+      float re[Vec::kLanes] = {}, im[Vec::kLanes] = {};
+      if (i < width)
+        for (Index n = 0; n < images; ++n) (n % 2 == 0 ? re : im)[n / 2] = x[n * stride + i];
+      to[i] = {Vec::load(re), Vec::load(im)};
+    }
   }
-}
-
-void store_row(const Number* from, Index width, float scale, Index stride, Index images, float* y) {
-  for (Index i = 0; i < width; ++i) {
-    float re[Vec::kLanes], im[Vec::kLanes];
-    from[i].re.store(re);
-    from[i].im.store(im);
-    for (Index n = 0; n < images; ++n) y[n * stride + i] = scale * (n % 2 == 0 ? re : im)[n / 2];
+  static void store(const Number* from, Index width, float scale, Index stride, Index images, float* y) {
+    for (Index i = 0; i < width; ++i) {
+      float re[Vec::kLanes], im[Vec::kLanes];
+      from[i].re.store(re);
+      from[i].im.store(im);
+      for (Index n = 0; n < images; ++n) y[n * stride + i] = scale * (n % 2 == 0 ? re : im)[n / 2];
+    }
   }
-}
+};
 
 /// The transform of a line whose numbers lie `step` apart, `count` of them, the rest 0; `kept` of the result go to `to`.
 template <int sign>

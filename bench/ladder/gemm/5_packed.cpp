@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Rung 5: the operands are copied into the order in which the tile reads them, in blocks that fit the caches. 128 steps
-// of a column of tiles of b are 24 KB and stay in the first level while all rows of a pass; the same steps of 768 rows
-// of a are 384 KB and stay in the second. The copy costs one pass over each operand; what it saves are the loads that
+// of a column of tiles of b are 24 KB and stay in the first level while all rows of a pass; the same steps of 1024 rows
+// of a are 512 KB and stay in the second. The copy costs one pass over each operand; what it saves are the loads that
 // missed the first level, and pages: a row of b lies a page away from the next. An edge of the matrix is filled with
 // zeros in the copy, so the tile has no case of its own for it but the store.
 #include "bench/ladder/gemm/rungs.h"
@@ -13,22 +13,27 @@
 namespace fovea::bench::ladder {
 namespace {
 
-constexpr std::int64_t kSteps = 128, kRows = 768;
+constexpr std::int64_t kSteps = 128, kRows = 1024;
 static_assert(kRows % kTileRows == 0);
 
 std::int64_t least(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 
 /// [row of tiles][k][row in the tile]
 void pack_a(const Matmul& shape, const float* a, std::int64_t rows, std::int64_t steps, float* to) {
-  for (std::int64_t tile = 0; tile < rows; tile += kTileRows)
-    for (std::int64_t k = 0; k < steps; ++k)
-      for (std::int64_t r = tile; r < tile + kTileRows; ++r) *to++ = r < rows ? a[r * shape.k + k] : 0.0f;
+  for (std::int64_t tile = 0; tile < rows; tile += kTileRows, to += kTileRows * steps)
+    for (std::int64_t r = 0; r < kTileRows; ++r)
+      for (std::int64_t k = 0; k < steps; ++k)
+        to[k * kTileRows + r] = tile + r < rows ? a[(tile + r) * shape.k + k] : 0.0f;
 }
 
 /// [k][column in the tile]
 void pack_b(const Matmul& shape, const float* b, std::int64_t columns, std::int64_t steps, float* to) {
   for (std::int64_t k = 0; k < steps; ++k, b += shape.n)
-    for (std::int64_t j = 0; j < kTileColumns; ++j) *to++ = j < columns ? b[j] : 0.0f;
+    for (int v = 0; v < kTileVectors; ++v, to += Vec::kLanes) {
+      const std::int64_t left = columns - std::int64_t{v} * Vec::kLanes;
+      const int lanes = static_cast<int>(left < 0 ? 0 : least(left, Vec::kLanes));
+      cpu::load(b + v * Vec::kLanes, lanes).store(to);
+    }
 }
 
 }  // namespace
