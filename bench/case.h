@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <variant>
 #include <vector>
@@ -38,7 +39,7 @@ struct Expected {
 enum class Pass { forward, backward, grad_input, grad_weight };
 const char* pass_name(Pass pass);
 
-/// What a peer has to know beyond the operands. An operation without a geometry has no peer.
+/// What cuDNN and oneDNN have to know beyond the operands; an operation without a geometry has no such peer.
 struct PoolGeometry {
   Pool2d pool;
   std::int64_t channels;
@@ -50,14 +51,16 @@ struct NormGeometry {
 struct LstmGeometry {
   std::int64_t steps, batch, inputs, hidden;
 };
-using Geometry = std::variant<std::monostate, Conv2d, PoolGeometry, NormGeometry, LstmGeometry>;
+using Geometry = std::variant<std::monostate, Conv2d, PoolGeometry, NormGeometry, LstmGeometry, Matmul>;
+/// What PyTorch has to know beyond the operands, by the names in peers/torch_cases.py.
+using Attributes = std::map<std::string, std::vector<double>>;
 
 /// Something to measure: an operation on a shape, our way of running it, and what is known of it.
 ///
 /// Operands by operation: conv2d forward x, w, y; grad_input w, dy, dx; grad_weight x, dy, dw. max_pool2d forward x, y;
 /// backward x, dy, dx. batch_norm forward x, gamma, beta, running_mean, running_var, y, mean, inv_sd; backward x, gamma,
 /// dy, dx, dgamma, dbeta. lstm forward x, w_input, w_hidden, bias_input, bias_hidden, y, h_last, c_last; backward x,
-/// w_input, w_hidden, bias_input, bias_hidden, dy, dx, dw_input, dw_hidden, dbias.
+/// w_input, w_hidden, bias_input, bias_hidden, dy, dx, dw_input, dw_hidden, dbias. matmul a, b, c.
 struct Case {
   std::string name;   ///< "conv1.forward.n512"
   std::string shape;  ///< for people
@@ -68,6 +71,9 @@ struct Case {
   std::vector<Operand> operands = {};
   std::vector<Operand> state = {};  ///< what our kernels keep between prepare and run; not initialised
   Geometry geometry = {};
+  std::string torch =
+      {};  ///< what PyTorch's peer calls it (peers/torch_cases.py); empty: it has no such case
+  Attributes attributes = {};  ///< of that
 
   /// Enqueue, on operands and state: `prepare` what a run needs besides its inputs (the forward pass of a backward one;
   /// may be empty), `run` one run.
@@ -77,6 +83,7 @@ struct Case {
 
   bool cpu = true, cuda = true, simt = false;  ///< devices that it is meant for
   bool quick = false;                          ///< part of --quick
+  bool paired = true;                          ///< beside peers; else too small for that to say anything
 };
 
 /// All cases, the most important ones first.

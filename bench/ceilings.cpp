@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bench/ceilings.h"
 
-#include <unistd.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -9,6 +8,7 @@
 #include <algorithm>
 #include <barrier>
 #include <cstring>
+#include <fstream>
 #include <thread>
 #include <vector>
 
@@ -74,27 +74,38 @@ Chains best_chains() {
   return {chains_scalar, 1};
 }
 
-/// Best of several tries with all threads at once, seconds.
+/// Best of several tries with all threads at once, seconds that the slowest of them computed: a neighbour who takes a
+/// core for a while makes no ceiling lower.
 template <class F>
 double best_time(int threads, int tries, F&& work) {
   double best = 1e30;
   for (int i = 0; i < tries; ++i) {
-    double start = 0;
-    std::barrier ready(threads, [&]() noexcept { start = seconds_now(); });
+    std::vector<double> spent(static_cast<std::size_t>(threads));
+    std::barrier ready(threads);
     std::vector<std::jthread> others;
     for (int t = 0; t < threads; ++t)
       others.emplace_back([&, t] {
         ready.arrive_and_wait();
+        const double start = thread_seconds();
         work(t);
+        spent[static_cast<std::size_t>(t)] = thread_seconds() - start;
       });
     others.clear();  // joins
-    best = std::min(best, seconds_now() - start);
+    best = std::min(best, *std::max_element(spent.begin(), spent.end()));
   }
   return best;
 }
 
-Ceilings measure_cpu() {
-  const int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+/// Bytes of the last level of cache that the first core sees; 0 if the system does not say. sysconf() multiplies it
+/// on some machines.
+double last_level_cache() {
+  std::ifstream file("/sys/devices/system/cpu/cpu0/cache/index3/size");  // "32768K"
+  long kib = 0;
+  file >> kib;
+  return static_cast<double>(std::clamp(kib << 10, 0L, kMostCache));
+}
+
+Ceilings measure_cpu(int threads) {
   Ceilings found;
   const Chains chains = best_chains();
   std::vector<float> results(static_cast<std::size_t>(threads));
@@ -104,12 +115,12 @@ Ceilings measure_cpu() {
   constexpr std::size_t kBytes = std::size_t{64} << 20;  // per thread
   const std::vector<char> from(kBytes * static_cast<std::size_t>(threads), 'x');
   std::vector<char> to(from.size());
-  const double copy = best_time(threads, 5, [&](int t) {
+  const double copy = best_time(threads, 8, [&](int t) {
     const std::size_t first = kBytes * static_cast<std::size_t>(t);
     std::memcpy(to.data() + first, from.data() + first, kBytes);
   });
   found.copy_gb_s = 2e-9 * static_cast<double>(from.size()) / copy;
-  found.cache_bytes = static_cast<double>(std::clamp(sysconf(_SC_LEVEL3_CACHE_SIZE), 0L, kMostCache));
+  found.cache_bytes = last_level_cache();
   return found;
 }
 
@@ -120,10 +131,27 @@ double Ceilings::floor_ms(double flops, double bytes) const {
   return std::max(flops / fp32_gflop_s, bytes / copy_gb_s) * 1e-6;
 }
 
-Ceilings measure_ceilings(const Device& device) {
+double multiply_add_seconds(int threads) {
+  constexpr int kTimes = 8;  // some 2 ms
+  static const Chains chains = best_chains();
+  const auto work = [] {
+    for (int i = 0; i < kTimes; ++i) {
+      volatile const float result = chains.run();
+      (void)result;
+    }
+  };
+  const double start = seconds_now();
+  std::vector<std::jthread> others;
+  for (int t = 1; t < threads; ++t) others.emplace_back(work);
+  work();
+  others.clear();  // joins
+  return seconds_now() - start;
+}
+
+Ceilings measure_ceilings(const Device& device, int threads) {
   switch (device.kind()) {
     case DeviceKind::cpu:
-      return measure_cpu();
+      return measure_cpu(threads);
     case DeviceKind::cuda:
 #if FOVEA_HAS_CUDA
       return measure_cuda_ceilings(device);

@@ -15,7 +15,10 @@ struct Ceilings {
 };
 
 /// About a second. simt: nothing, an emulation has no ceilings.
-Ceilings measure_ceilings(const Device& device);
+/// threads  of the host that take part
+Ceilings measure_ceilings(const Device& device, int threads);
+/// Some milliseconds of multiply-adds on so many threads, seconds of the steady clock; always the same work.
+double multiply_add_seconds(int threads);
 Ceilings measure_cuda_ceilings(const Device& device);
 
 }  // namespace fovea::bench

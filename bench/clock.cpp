@@ -4,39 +4,68 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <ctime>
+#include <thread>
+
+#include "bench/ceilings.h"
 
 namespace fovea::bench {
 namespace {
 
 constexpr double kLeastHostMs = 5.0;
+// OpenMP's threads spin for a while after their work, on a core that the next side needs. They are told to stop sooner
+// than this (onednn/library.cpp, peers/torch_peer.py).
+constexpr std::chrono::milliseconds kPause(3);
 
 class HostClock final : public Clock {
  public:
-  explicit HostClock(const Device& device) : device_(device) {}
+  HostClock(const Device& device, int threads) : device_(device), threads_(threads) {}
 
-  Samplers samplers(Side& ours, Side* peer, int sets) override {
-    Samplers made{sampler(ours, sets), nullptr, "host"};
-    if (peer != nullptr) made.peer = sampler(*peer, sets);
+  Samplers samplers(const std::vector<Side*>& sides, int sets) override {
+    Samplers made{.method = threads_ == 1 ? "thread cpu" : "wall"};
+    pause_ = threads_ > 1 && sides.size() > 1;
+    for (Side* side : sides) made.sides.push_back(sampler(*side, sets));
     return made;
+  }
+
+  double probe() override {
+    if (device_.kind() != DeviceKind::cpu) return 0;
+    const double cpu = thread_seconds();
+    const double wall = multiply_add_seconds(threads_);
+    return threads_ == 1 ? thread_seconds() - cpu : wall;
   }
 
  private:
   Sampler sampler(Side& side, int sets) {
     for (int set = 0; set < sets; ++set) side.prepare(set);
-    int next = 0;
-    const auto time = [this, &side, sets, next](int runs) mutable {
-      const double start = seconds_now();
-      for (int i = 0; i < runs; ++i, next = (next + 1) % sets) side.run(next);
-      device_.synchronize();
-      return (seconds_now() - start) * 1e3 / runs;
+    const auto time = [this, &side, sets, next = 0](int runs) mutable {
+      const int first = next;
+      next = (next + runs) % sets;
+      Elapsed spent;
+      if (const std::optional<Elapsed> own = side.timed(first, sets, runs)) {
+        spent = *own;
+      } else {
+        const double wall = seconds_now(), cpu = thread_seconds();
+        for (int i = 0; i < runs; ++i) side.run((first + i) % sets);
+        device_.synchronize();
+        spent = {(seconds_now() - wall) * 1e3, (thread_seconds() - cpu) * 1e3};
+      }
+      return Sample{(threads_ == 1 ? spent.cpu_ms : spent.wall_ms) / runs, spent.wall_ms / runs};
     };
     auto measure = time;
     measure(1);  // starts threads, fills the arena
-    const int batch = batch_size(measure(1), kLeastHostMs, 1);
-    return [measure, batch]() mutable { return measure(batch); };
+    const int batch = batch_size(measure(1).ms, kLeastHostMs, 1);
+    return [this, measure, batch]() mutable {
+      if (pause_) std::this_thread::sleep_for(kPause);
+      if (batch > 1)
+        measure(1);  // what this side needs is back in the nearest caches, as for the runs after it
+      return measure(batch);
+    };
   }
 
   Device device_;
+  int threads_;
+  bool pause_ = false;
 };
 
 }  // namespace
@@ -45,16 +74,22 @@ double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+double thread_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
 int batch_size(double run_ms, double least_ms, int sets) {
   const double runs = std::ceil(least_ms / std::max(run_ms, 1e-6));
   return static_cast<int>(std::clamp(std::max(runs, static_cast<double>(sets)), 1.0, 4096.0));
 }
 
-std::unique_ptr<Clock> make_clock(const Device& device) {
+std::unique_ptr<Clock> make_clock(const Device& device, int threads) {
 #if FOVEA_HAS_CUDA
   if (device.kind() == DeviceKind::cuda) return make_cuda_clock(device);
 #endif
-  return std::make_unique<HostClock>(device);
+  return std::make_unique<HostClock>(device, threads);
 }
 
 }  // namespace fovea::bench

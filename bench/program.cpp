@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <ostream>
+#include <thread>
 
 #include "apps/exit_code.h"
 #include "bench/report.h"
@@ -17,7 +18,9 @@ namespace {
 
 struct Options {
   std::string filter, device = "cpu", math = "fp32", json;
-  bool quick = false, list = false;
+  std::vector<std::string> peers{""};
+  std::vector<int> threads;
+  bool quick = false, list = false, without_peers = false;
   double seconds = 3600;
 };
 
@@ -28,6 +31,12 @@ void add_options(CLI::App& app, Options& o) {
       ->capture_default_str();
   app.add_option("--json", o.json, "Write the results to this file, after each case");
   app.add_option("--seconds", o.seconds, "Start no case after this time")->capture_default_str();
+  app.add_option("--threads", o.threads, "Threads of the host, such as 1,2 (default: 1 and all)")
+      ->delimiter(',');
+  app.add_option("--peer", o.peers,
+                 "Only peers whose name contains this, such as onednn,pytorch (default: all)")
+      ->delimiter(',');
+  app.add_flag("--without-peers", o.without_peers, "Ours alone, beside the floor");
   app.add_flag("--quick", o.quick, "A third of the cases, few rounds");
   app.add_flag("--list", o.list, "Print the cases, run none");
   app.footer(
@@ -52,6 +61,24 @@ DeviceKind kind_of(const std::string& device) {
   return device == "cpu" ? DeviceKind::cpu : device == "simt" ? DeviceKind::simt : DeviceKind::cuda;
 }
 
+/// A device with what is known of it: on the host one for each number of threads.
+struct Runner {
+  int threads;
+  Device device;
+  std::unique_ptr<Clock> clock;
+  Ceilings ceilings;
+};
+
+/// throws UsageError unless all of them are threads
+std::vector<int> thread_counts(const Options& o) {
+  const int all = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  for (const int threads : o.threads)
+    if (threads < 1 || threads > 256)
+      throw apps::UsageError(fmt::format("--threads {}: must be 1 to 256", threads));
+  if (!o.threads.empty()) return o.threads;
+  return all > 1 ? std::vector<int>{1, all} : std::vector<int>{1};
+}
+
 int run(const Options& o, std::ostream& out) {
   const double start = seconds_now();
   const Math math = math_option(o.math);
@@ -61,42 +88,55 @@ int run(const Options& o, std::ostream& out) {
     for (const Case& c : cases) out << fmt::format("{:<32} {:<40} {}\n", c.name, c.shape, c.op);
     return apps::kDone;
   }
-  const Device device = Device::parse(o.device, math);
+  const Device first_device = Device::parse(o.device, math);
+  const bool host = first_device.kind() == DeviceKind::cpu;
   Report report;
   report.math = math;
-  report.machine = read_machine_facts(device);
-  report.machine.sm_clock_before = sm_clock_mhz(device);
-  report.machine.ceilings = measure_ceilings(device);
-  const Ceilings& ceilings = report.machine.ceilings;
+  report.machine = read_machine_facts(first_device);
+  report.machine.sm_clock_before = sm_clock_mhz(first_device);
+  std::vector<Runner> runners;
+  for (const int threads : host ? thread_counts(o) : std::vector<int>{1}) {
+    const Device device = host ? Device::cpu({.threads = threads, .isa = {}}) : first_device;
+    runners.push_back({threads, device, make_clock(device, threads), measure_ceilings(device, threads)});
+    if (host) report.ceilings_by_threads.emplace_back(threads, runners.back().ceilings);
+  }
+  report.machine.ceilings = runners.back().ceilings;
+  const std::vector<std::string> wanted = o.without_peers ? std::vector<std::string>{} : o.peers;
+  if (!wanted.empty()) report.peer_versions = peer_versions(first_device.kind());
   out << fmt::format("{}; math {}", report.machine.device, o.math);
   if (!report.machine.cudnn.empty()) out << fmt::format("; cuDNN {}", report.machine.cudnn);
-  if (ceilings.copy_gb_s > 0)
-    out << fmt::format("; copy {:.1f} GB/s, fp32 {:.0f} GFLOP/s, cache {:.0f} MB", ceilings.copy_gb_s,
-                       ceilings.fp32_gflop_s, ceilings.cache_bytes / 1e6);
+  for (const Runner& runner : runners)
+    if (const Ceilings& c = runner.ceilings; c.copy_gb_s > 0)
+      out << fmt::format("; {}copy {:.1f} GB/s, fp32 {:.0f} GFLOP/s, cache {:.0f} MB",
+                         host ? fmt::format("threads {}: ", runner.threads) : "", c.copy_gb_s, c.fp32_gflop_s,
+                         c.cache_bytes / 1e6);
   out << "\n";
+  for (const auto& [name, version] : report.peer_versions) out << fmt::format("{}: {}\n", name, version);
 #ifndef NDEBUG
   out << "note: this build has asserts, and waits for each kernel on a GPU: its times are not for "
          "comparison\n";
 #endif
   out << table_head() << std::flush;
-  RunOptions options{.math = math};
-  if (o.quick) options.limits = {.rounds = 5, .least_rounds = 3, .seconds = 0.5};
-  const std::unique_ptr<Clock> clock = make_clock(device);
+  RunOptions options{.math = math, .find = only_peers(wanted)};
+  if (o.quick) options.limits = {.rounds = 5, .least_rounds = 3, .peer_seconds = 0.6, .seconds = 0.8};
   bool failed = false;
   for (const Case& c : cases) {
-    std::vector<Entry> entries;
-    if (seconds_now() - start < o.seconds)
-      entries = run_case(c, device, *clock, ceilings, options);
-    else
-      entries = {entry_of(c, device, "not run", "no time left")};
-    for (Entry& e : entries) {
-      failed = failed || e.status == "failed";
-      out << table_line(e) << std::flush;
-      report.entries.push_back(std::move(e));
+    for (const Runner& runner : runners) {
+      options.threads = runner.threads;
+      std::vector<Entry> entries;
+      if (seconds_now() - start < o.seconds)
+        entries = run_case(c, runner.device, *runner.clock, runner.ceilings, options);
+      else
+        entries = {entry_of(c, runner.device, runner.threads, "not run", "no time left")};
+      for (Entry& e : entries) {
+        failed = failed || e.status == "failed";
+        out << table_line(e) << std::flush;
+        report.entries.push_back(std::move(e));
+      }
     }
     if (!o.json.empty()) save(report, o.json);
   }
-  report.machine.sm_clock_after = sm_clock_mhz(device);
+  report.machine.sm_clock_after = sm_clock_mhz(first_device);
   if (!o.json.empty()) save(report, o.json);
   return failed ? apps::kFailed : apps::kDone;
 }

@@ -28,6 +28,7 @@ Json to_json(const Entry& e) {
           {"op", e.op},
           {"pass", e.pass},
           {"shape", e.shape},
+          {"threads", e.threads > 0 ? Json(e.threads) : Json(nullptr)},
           {"cold", e.cold},
           {"status", e.status},
           {"reason", text(e.reason)},
@@ -50,10 +51,14 @@ Json to_json(const Entry& e) {
           {"no_peer", text(e.no_peer)},
           {"peer_error", text(e.peer_error)},
           {"method", text(e.method)},
+          {"noisy", e.noisy},
+          {"discarded_rounds", e.discarded},
           {"flops", number(e.flops)},
           {"bytes", number(e.bytes)},
           {"ours_samples_ms", e.samples.ours},
-          {"peer_samples_ms", e.samples.peer}};
+          {"peer_samples_ms", e.samples.peer},
+          {"ours_wall_samples_ms", e.samples.ours_wall},
+          {"peer_wall_samples_ms", e.samples.peer_wall}};
 }
 
 std::string milliseconds(double ms) {
@@ -66,6 +71,13 @@ nlohmann::ordered_json to_json(const Report& report) {
   Json cases = Json::array();
   for (const Entry& e : report.entries) cases.push_back(to_json(e));
   const MachineFacts& m = report.machine;
+  Json by_threads = Json::array(),
+       versions{{"fovea", apps::version()}, {"cuda", text(m.cuda)}, {"cudnn", text(m.cudnn)}};
+  for (const auto& [threads, ceilings] : report.ceilings_by_threads)
+    by_threads.push_back({{"threads", threads},
+                          {"copy_gb_s", known(ceilings.copy_gb_s)},
+                          {"fp32_gflop_s", known(ceilings.fp32_gflop_s)}});
+  for (const auto& [name, version] : report.peer_versions) versions[name] = text(version);
   const auto clock = [](const std::optional<double>& mhz) { return mhz ? Json(*mhz) : Json(nullptr); };
   return {{"machine",
            {{"device", m.device},
@@ -75,8 +87,9 @@ nlohmann::ordered_json to_json(const Report& report) {
             {"sm_clock_mhz", {{"before", clock(m.sm_clock_before)}, {"after", clock(m.sm_clock_after)}}},
             {"cache_bytes", known(m.ceilings.cache_bytes)},
             {"copy_gb_s", known(m.ceilings.copy_gb_s)},
-            {"fp32_gflop_s", known(m.ceilings.fp32_gflop_s)}}},
-          {"versions", {{"fovea", apps::version()}, {"cuda", text(m.cuda)}, {"cudnn", text(m.cudnn)}}},
+            {"fp32_gflop_s", known(m.ceilings.fp32_gflop_s)},
+            {"ceilings_by_threads", by_threads}}},
+          {"versions", versions},
           {"commit", apps::build_id()},
           {"math_mode", math_name(report.math)},
           {"cases", cases}};
@@ -87,8 +100,9 @@ void save(const Report& report, const std::filesystem::path& path) {
 }
 
 std::string table_head() {
-  return fmt::format("{:<32} {:<4} {:>10} {:>10} {:>22} {:>10} {:>6} {:>8} {:>8}  {}\n", "case", "data",
-                     "ours", "peer", "ours/peer [p10..p90]", "floor", "share", "error", "peer's", "peer");
+  return fmt::format("{:<32} {:>2} {:<5} {:>10} {:>10} {:>22} {:>10} {:>6} {:>8} {:>8}  {}\n", "case", "t",
+                     "data", "ours", "peer", "ours/peer [p10..p90]", "floor", "share", "error", "peer's",
+                     "peer");
 }
 
 std::string table_line(const Entry& e) {
@@ -96,13 +110,16 @@ std::string table_line(const Entry& e) {
     return fmt::format("{:<32} {}{}{}\n", e.name, e.status, e.reason.empty() ? "" : ": ", e.reason);
   const std::vector<double> ratios = e.samples.ratios();
   const auto error = [](double value) { return std::isfinite(value) ? fmt::format("{:.1e}", value) : "-"; };
-  std::string peer = e.no_peer.empty() ? e.peer_error : e.no_peer;
+  std::string peer = e.no_peer + (e.no_peer.empty() || e.peer_error.empty() ? "" : "; ") + e.peer_error;
   if (!ratios.empty()) {
-    peer = fmt::format("{}: {}", e.peer->name, e.peer->engine);
+    peer = e.peer->name;
+    if (!e.peer->engine.empty()) peer += ": " + e.peer->engine;
     if (!e.peer->layout.empty()) peer += ", " + e.peer->layout;
   }
-  return fmt::format("{:<32} {:<4} {:>10} {:>10} {:>22} {:>10} {:>6} {:>8} {:>8}  {}\n", e.name,
-                     e.cold ? "cold" : "warm", milliseconds(e.samples.ours_ms()),
+  return fmt::format("{:<32} {:>2} {:<5} {:>10} {:>10} {:>22} {:>10} {:>6} {:>8} {:>8}  {}\n", e.name,
+                     e.threads > 0 ? std::to_string(e.threads) : "-",
+                     fmt::format("{}{}", e.cold ? "cold" : "warm", e.noisy ? "!" : ""),
+                     milliseconds(e.samples.ours_ms()),
                      ratios.empty() ? "-" : milliseconds(e.samples.peer_ms()),
                      ratios.empty() ? "-"
                                     : fmt::format("{:.3f} [{:.3f}..{:.3f}]", quantile(ratios, 0.5),

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bench/machine.h"
@@ -15,6 +16,8 @@ namespace fovea::bench {
 struct Report {
   MachineFacts machine;
   Math math = Math::fp32;
+  std::vector<std::pair<int, Ceilings>> ceilings_by_threads;       ///< of the host
+  std::vector<std::pair<std::string, std::string>> peer_versions;  ///< or why one is not there
   std::vector<Entry> entries;
 };
 

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bench/side.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 #include <limits>
-
-#if FOVEA_HAS_CUDNN
-#include "bench/cudnn/peer.h"
-#endif
+#include <stdexcept>
 
 namespace fovea::bench {
 namespace {
@@ -38,29 +37,6 @@ void reorder(const Buffers& buffers, int operand, Reorder f) {
 
 std::unique_ptr<Side> our_side(const Case& c, const Device& device, const Buffers& buffers) {
   return std::make_unique<Ours>(c, device, buffers);
-}
-
-std::unique_ptr<Peer> find_peer(const Case& c, const Device& device, const Buffers& buffers, Math math,
-                                std::string& why) {
-  if (device.kind() != DeviceKind::cuda) {
-    why = "none for this device yet";
-    return nullptr;
-  }
-  if (std::holds_alternative<std::monostate>(c.geometry)) {
-    why = "none for this operation";
-    return nullptr;
-  }
-  if (math == Math::bf16) {  // ours rounds f32 tensors on the way to the tensor cores, cuDNN has no such form
-    why = "cuDNN wants bf16 tensors";
-    return nullptr;
-  }
-#if FOVEA_HAS_CUDNN
-  return cudnn::make_peer(c, device, buffers, math);
-#else
-  (void)buffers, (void)math;
-  why = "not built in";
-  return nullptr;
-#endif
 }
 
 double relative_error(const Case& c, const Device& device, const Buffers& buffers, Side& side) {
@@ -96,7 +72,16 @@ double relative_error(const Case& c, const Device& device, const Buffers& buffer
     wrong += (got - e.value) * (got - e.value);
     size += e.value * e.value;
   }
-  return std::sqrt(wrong / size);
+  return size > 0 ? std::sqrt(wrong / size) : std::sqrt(wrong);
+}
+
+double checked_error(const Case& c, const Device& device, const Buffers& buffers, Side& side, Math math) {
+  const double error = relative_error(c, device, buffers, side);
+  if (!std::isfinite(error))
+    throw std::runtime_error("results are not finite, or not all of them were written");
+  if (error > error_limit(math))
+    throw std::runtime_error(fmt::format("relative error {:.2g} is above {:.2g}", error, error_limit(math)));
+  return error;
 }
 
 }  // namespace fovea::bench

@@ -3,12 +3,20 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "bench/buffers.h"
 #include "bench/math.h"
 
 namespace fovea::bench {
+
+/// Of a batch of runs.
+struct Elapsed {
+  double wall_ms = 0;
+  double cpu_ms = 0;  ///< of the thread that ran them
+};
 
 /// One way of doing a case, on the sets of its buffers.
 class Side {
@@ -18,6 +26,9 @@ class Side {
   virtual void prepare(int /*set*/) {}
   /// Enqueues one run on a set.
   virtual void run(int set) = 0;
+  /// `runs` runs, each on the next of `sets` sets, finished and timed; empty for a side that leaves that to the clock.
+  /// For sides that are another process, or that have to set up something around a batch.
+  virtual std::optional<Elapsed> timed(int /*first_set*/, int /*sets*/, int /*runs*/) { return {}; }
   /// Puts the results of a run on set 0 into the operands, if it leaves them elsewhere; never timed.
   virtual void deliver() {}
   /// Whether [N, C, H, W] operands lie as [N, H, W, C]. Random data mean the same in either order; for the check they
@@ -42,18 +53,11 @@ class Peer : public Side {
 /// Our kernels.
 std::unique_ptr<Side> our_side(const Case& c, const Device& device, const Buffers& buffers);
 
-/// The peer for a case on a device; null if there is none, `why` then says so in a few words. `buffers` hold random
-/// operands and may be overwritten.
-/// throws  std::exception if the peer should be there and fails
-std::unique_ptr<Peer> find_peer(const Case& c, const Device& device, const Buffers& buffers, Math math,
-                                std::string& why);
-
-/// What find_peer does; tests put stand-ins in its place.
-using PeerFinder =
-    std::function<std::unique_ptr<Peer>(const Case&, const Device&, const Buffers&, Math, std::string& why)>;
-
 /// Error of a side on set 0, ‖out − expected‖/‖expected‖ over the elements of the reference; NaN if a result is not
 /// finite, so also if an output was not written. Without a reference 0 stands for "all finite".
 double relative_error(const Case& c, const Device& device, const Buffers& buffers, Side& side);
+
+/// As relative_error(); throws std::runtime_error unless the error is within the limit of the math mode
+double checked_error(const Case& c, const Device& device, const Buffers& buffers, Side& side, Math math);
 
 }  // namespace fovea::bench

@@ -84,14 +84,18 @@ Case conv(const std::string& name, Conv2d s, Pass pass) {
   s.image_stride = s.in_channels * s.in_height * s.in_width;
   s.channel_stride = s.in_height * s.in_width;
   const Shapes t = shapes(s);
-  Case c{.name = fmt::format("{}.{}.n{}", name, pass_name(pass), s.batch),
-         .shape = fmt::format("x [{}, {}, {}, {}], w [{}, {}, {}, {}]", s.batch, s.in_channels, s.in_height,
-                              s.in_width, s.out_channels, s.in_channels, s.kernel_height, s.kernel_width),
-         .op = "conv2d",
-         .pass = pass,
-         .flops = 2.0 * static_cast<double>(s.out_count() * s.in_channels * s.kernel_height * s.kernel_width),
-         .bytes = 4.0 * static_cast<double>(t.x.numel() + t.w.numel() + t.y.numel()),
-         .geometry = s};
+  Case c{
+      .name = fmt::format("{}.{}.n{}", name, pass_name(pass), s.batch),
+      .shape = fmt::format("x [{}, {}, {}, {}], w [{}, {}, {}, {}]", s.batch, s.in_channels, s.in_height,
+                           s.in_width, s.out_channels, s.in_channels, s.kernel_height, s.kernel_width),
+      .op = "conv2d",
+      .pass = pass,
+      .flops = 2.0 * static_cast<double>(s.out_count() * s.in_channels * s.kernel_height * s.kernel_width),
+      .bytes = 4.0 * static_cast<double>(t.x.numel() + t.w.numel() + t.y.numel()),
+      .geometry = s,
+      .torch = "conv2d",
+      .attributes = {{"stride", {static_cast<double>(s.stride.height), static_cast<double>(s.stride.width)}},
+                     {"padding", {static_cast<double>(s.padding.top), static_cast<double>(s.padding.left)}}}};
   double (*element)(const Conv2d&, const Shapes&, std::int64_t, const std::vector<float>&,
                     const std::vector<float>&);
   switch (pass) {

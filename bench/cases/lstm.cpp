@@ -136,7 +136,8 @@ Case lstm(const char* name, const LstmGeometry& g, Pass pass) {
                       {"bias_input", {4 * g.hidden}, false, -span, span},
                       {"bias_hidden", {4 * g.hidden}, false, -span, span}},
          .state = {{"gates", gates, true}, {"inner", y, true}},
-         .geometry = g};
+         .geometry = g,
+         .torch = "lstm"};
   if (pass == Pass::forward) {
     for (const Operand& o :
          {Operand{"y", y, true}, Operand{"h_last", state, true}, Operand{"c_last", state, true}})

@@ -43,7 +43,9 @@ Case base(const char* name, std::int64_t batch, std::int64_t channels, std::int6
           .flops = (pass == Pass::forward ? 6.0 : 11.0) * count,
           // Forward reads x twice and writes y; backward reads x and dy twice and writes dx.
           .bytes = (pass == Pass::forward ? 12.0 : 20.0) * count,
-          .geometry = NormGeometry{batch, channels, side, side, kEps, kMomentum}};
+          .geometry = NormGeometry{batch, channels, side, side, kEps, kMomentum},
+          .torch = "batch_norm",
+          .attributes = {{"eps", {kEps}}, {"momentum", {kMomentum}}}};
 }
 
 Case forward(const char* name, std::int64_t batch, std::int64_t channels, std::int64_t side) {

@@ -33,7 +33,9 @@ Case pool(std::int64_t batch, std::int64_t channels, std::int64_t side, Pass pas
          .pass = pass,
          .flops = 0,
          .bytes = 4.0 * static_cast<double>(x.numel() + y.numel()) + static_cast<double>(y.numel()),
-         .geometry = PoolGeometry{s, channels}};
+         .geometry = PoolGeometry{s, channels},
+         .torch = "max_pool2d",
+         .attributes = {{"kernel", {2, 2}}, {"stride", {2, 2}}}};
   const Operand place{"place", y, true, 0, 0, DType::u8};
   if (pass == Pass::forward) {
     c.operands = {{"x", x}, {"y", y, true}};

@@ -17,7 +17,7 @@
 #include "kernels/ops/noise.h"
 #include "kernels/ops/optimizer_step.h"
 
-/// What surrounds the large operations in a training step. No single call of cuDNN does these.
+/// What surrounds the large operations in a training step. No single call of cuDNN or oneDNN does these.
 namespace fovea::bench {
 namespace {
 
@@ -36,7 +36,9 @@ Case unit_norm(std::int64_t batch) {
          .op = "batch_norm+gaussian_noise+relu",
          .flops = 8.0 * static_cast<double>(x.numel()),
          .bytes = 12.0 * static_cast<double>(x.numel()),
-         .operands = {{"x", x}, {"gamma", unit}, {"beta", unit}, {"y", x, true}}};
+         .operands = {{"x", x}, {"gamma", unit}, {"beta", unit}, {"y", x, true}},
+         .torch = "unit_norm",
+         .attributes = {{"noise", {0.05}}}};
   for (const char* name : {"running_mean", "running_var", "mean", "inv_sd"}) c.state.push_back({name, unit});
   c.run = [s, x](const Device& device, const Pointers& p, const Pointers& state) {
     on(device.queue(), [&](auto& q) {
@@ -64,7 +66,9 @@ Case head(std::int64_t batch) {
                       {"beta", {kCells}},
                       {"counts", cells, false, 0.0, 3.0},
                       {"rate", cells, true},
-                      {"loss", {1}, true}}};
+                      {"loss", {1}, true}},
+         .torch = "head",
+         .attributes = {{"eps", {1e-8}}}};
   for (const char* name : {"running_mean", "running_var", "mean", "inv_sd"})
     c.state.push_back({name, {kCells}});
   c.state.push_back({"z", cells});
@@ -84,6 +88,7 @@ Case head(std::int64_t batch) {
 std::int64_t next_start(std::int64_t first, std::int64_t count) { return (first + count + 63) / 64 * 64; }
 
 Case adam(const char* name, const std::vector<std::int64_t>& counts) {
+  constexpr float kRate = 0.125f;
   const std::int64_t total = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
   const Shape all{std::accumulate(counts.begin(), counts.end(), std::int64_t{0}, next_start)};
   Case c{.name = fmt::format("adam.{}", name),
@@ -92,8 +97,14 @@ Case adam(const char* name, const std::vector<std::int64_t>& counts) {
          .flops = 12.0 * static_cast<double>(total),
          .bytes = 28.0 * static_cast<double>(total),
          .operands = {{"value", all}, {"grad", all}, {"moment1", all}, {"moment2", all, false, 0.0, 1.0}},
-         .state = {{"clock", {sizeof(OptimizerClock) / sizeof(float)}}}};
-  const OptimizerClock clock{.lr = 0.1f, .correction1 = 5.0f, .correction2 = 500.0f, .steps = 2};
+         .state = {{"clock", {sizeof(OptimizerClock) / sizeof(float)}}},
+         .torch = "adam",
+         .attributes = {{"counts", {counts.begin(), counts.end()}}, {"lr", {kRate}}, {"steps", {2}}}};
+  // As in the third step.
+  const OptimizerClock clock{.lr = kRate,
+                             .correction1 = 1 / (1 - 0.9f * 0.9f * 0.9f),
+                             .correction2 = 1 / (1 - 0.999f * 0.999f * 0.999f),
+                             .steps = 2};
   c.prepare = [clock](const Device& device, const Pointers&, const Pointers& state) {
     device.copy_from_host(state[0], &clock, sizeof clock);
   };
@@ -139,7 +150,8 @@ Case cross_entropy(std::int64_t rows, std::int64_t classes) {
                       {"dloss", {1}, false, 0.5, 1.0},
                       {"loss", {1}, true},
                       {"dlogits", logits, true}},
-         .state = {{"shares", {rows, 2}}}};
+         .state = {{"shares", {rows, 2}}},
+         .torch = "cross_entropy"};
   c.run = [s](const Device& device, const Pointers& p, const Pointers& state) {
     const auto* const labels = static_cast<const std::int64_t*>(p[1]);
     on(device.queue(), [&](auto& q) {
@@ -156,7 +168,9 @@ Case random_numbers(const char* name, std::int64_t count, bool normals) {
          .op = normals ? "fill_normal" : "dropout",
          .flops = 0,
          .bytes = (normals ? 4.0 : 8.0) * static_cast<double>(count),
-         .operands = {{"x", {count}}, {"y", {count}, true}}};
+         .operands = {{"x", {count}}, {"y", {count}, true}},
+         .torch = normals ? "normal" : "dropout",
+         .attributes = {{"p", {0.5}}}};
   const philox::Key key{1, philox::stream_id("bench numbers"), 0};
   c.run = [count, normals, key](const Device& device, const Pointers& p, const Pointers&) {
     on(device.queue(), [&](auto& q) {

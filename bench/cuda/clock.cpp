@@ -30,19 +30,22 @@ class CudaClock final : public Clock {
   explicit CudaClock(const Device& device)
       : device_(device), stream_(std::get<std::reference_wrapper<cuda::Stream>>(device.queue()).get()) {}
 
-  Samplers samplers(Side& ours, Side* peer, int sets) override {
+  Samplers samplers(const std::vector<Side*>& sides, int sets) override {
     stream_.make_current();
-    const double our_run = warm_up(ours, sets), peer_run = peer != nullptr ? warm_up(*peer, sets) : our_run;
-    if (std::min(our_run, peer_run) < kGraphBelowMs) {
+    std::vector<double> run_ms;
+    for (Side* side : sides) run_ms.push_back(warm_up(*side, sets));
+    if (*std::min_element(run_ms.begin(), run_ms.end()) < kGraphBelowMs) {
       try {
-        Samplers made{graph_sampler(ours, our_run, sets), nullptr, "graph"};
-        if (peer != nullptr) made.peer = graph_sampler(*peer, peer_run, sets);
+        Samplers made{.method = "graph"};
+        for (std::size_t i = 0; i < sides.size(); ++i)
+          made.sides.push_back(sampler(*sides[i], run_ms[i], sets, true));
         return made;
-      } catch (const std::exception&) {  // one of them cannot be captured: then neither is
+      } catch (const std::exception&) {  // one of them cannot be captured: then none is
       }
     }
-    Samplers made{event_sampler(ours, our_run, sets), nullptr, "events"};
-    if (peer != nullptr) made.peer = event_sampler(*peer, peer_run, sets);
+    Samplers made{.method = "events"};
+    for (std::size_t i = 0; i < sides.size(); ++i)
+      made.sides.push_back(sampler(*sides[i], run_ms[i], sets, false));
     return made;
   }
 
@@ -58,9 +61,24 @@ class CudaClock final : public Clock {
     return static_cast<double>(ms);
   }
 
+  /// A side that times itself decides for itself whether it makes a graph.
+  Sampler sampler(Side& side, double run_ms, int sets, bool graph) {
+    if (side.timed(0, sets, 1)) {
+      const int batch = batch_size(run_ms, kLeastMs, 1);
+      return [this, &side, batch, sets, next = 0]() mutable {
+        stream_.synchronize();
+        const Elapsed spent = *side.timed(next, sets, batch);
+        next = (next + batch) % sets;
+        return Sample{spent.wall_ms / batch, 0};
+      };
+    }
+    return graph ? graph_sampler(side, run_ms, sets) : event_sampler(side, run_ms, sets);
+  }
+
   /// Milliseconds of one run, roughly.
   double warm_up(Side& side, int sets) {
     for (int set = 0; set < sets; ++set) side.prepare(set);
+    if (side.timed(0, sets, 1)) return side.timed(0, sets, 1)->wall_ms;
     side.run(0);
     stream_.synchronize();
     double best = 1e30;
@@ -71,10 +89,10 @@ class CudaClock final : public Clock {
   Sampler event_sampler(Side& side, double run_ms, int sets) {
     const int batch = batch_size(run_ms, kLeastMs, 1);
     return [this, &side, batch, sets, next = 0]() mutable {
-      return time([&] {
-               for (int i = 0; i < batch; ++i, next = (next + 1) % sets) side.run(next);
-             }) /
-             batch;
+      const double ms = time([&] {
+        for (int i = 0; i < batch; ++i, next = (next + 1) % sets) side.run(next);
+      });
+      return Sample{ms / batch, 0};
     };
   }
 
@@ -84,7 +102,7 @@ class CudaClock final : public Clock {
       for (int i = 0; i < batch; ++i) side.run(i % sets);
     });
     graph.replay();
-    return [this, graph, batch] { return time([&] { graph.replay(); }) / batch; };
+    return [this, graph, batch] { return Sample{time([&] { graph.replay(); }) / batch, 0}; };
   }
 
   Device device_;
