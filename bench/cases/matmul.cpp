@@ -16,7 +16,10 @@ Case matmul_case(const std::string& name, const Matmul& s) {
             .op = "matmul",
             .flops = 2.0 * static_cast<double>(s.m * s.n) * static_cast<double>(s.k),
             .bytes = 4.0 * static_cast<double>(a.numel() + b.numel() + c.numel()),
-            .operands = {{"a", a}, {"b", b}, {"c", c, true}}};
+            .operands = {{"a", a}, {"b", b}, {"c", c, true}},
+            .geometry = s,
+            .torch = "matmul",
+            .attributes = {{"transposed", {s.transpose_a ? 1.0 : 0.0, s.transpose_b ? 1.0 : 0.0}}}};
   made.run = [s](const Device& device, const Pointers& p, const Pointers&) {
     on(device.queue(), [&](auto& q) { kernels::matmul(q, s, DType::f32, p[0], p[1], p[2]); });
   };

@@ -2,7 +2,6 @@
 #include "bench/ladder/ladder.h"
 
 #include <fmt/format.h>
-#include <time.h>
 
 #include <cmath>
 
@@ -14,13 +13,6 @@ namespace fovea::bench::ladder {
 namespace {
 
 constexpr double kLeastMs = 5.0;  // of a sample
-
-/// Processor time of the calling thread in seconds.
-double thread_seconds() {
-  timespec t;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
 
 class RungSide final : public Side {
  public:
@@ -34,14 +26,11 @@ class RungSide final : public Side {
   const Buffers& buffers_;
 };
 
-struct Sample {
-  double ms, cpu;
-};
 Sample sample(Side& side, int runs) {
   const double cpu = thread_seconds(), wall = seconds_now();
   for (int i = 0; i < runs; ++i) side.run(0);
   const double per_run = 1e3 / runs;
-  return {(seconds_now() - wall) * per_run, (thread_seconds() - cpu) * per_run};
+  return {.ms = (thread_seconds() - cpu) * per_run, .wall_ms = (seconds_now() - wall) * per_run};
 }
 
 /// Median, 10 % and 90 % of the gains; the first rung has none.
@@ -72,8 +61,8 @@ std::vector<Climbed> climb(const Family& family, int rounds) {
     for (std::size_t k = 0; k < sides.size(); ++k) {
       const std::size_t i = round % 2 == 0 ? k : sides.size() - 1 - k;
       const Sample s = sample(sides[i], runs[i]);
-      climbed[i].wall_ms.push_back(s.ms);
-      climbed[i].cpu_ms.push_back(s.cpu);
+      climbed[i].wall_ms.push_back(s.wall_ms);
+      climbed[i].cpu_ms.push_back(s.ms);
     }
     for (std::size_t i = 1; i < sides.size(); ++i) {
       const bool alone = family.rungs[i].threads == 1 && family.rungs[i - 1].threads == 1;

@@ -27,7 +27,7 @@ std::string today() {
 int run(const std::string& filter, int rounds, const std::string& json) {
   const Device device = Device::cpu({.threads = 1});
   const MachineFacts machine = read_machine_facts(device);
-  const Ceilings ceilings = measure_ceilings(device);
+  const Ceilings ceilings = measure_ceilings(device, 1);
   std::cout << fmt::format("{}; {}; fp32 {:.0f} GFLOP/s\n", machine.device, machine.processor,
                            ceilings.fp32_gflop_s);
 #ifndef NDEBUG
