@@ -15,7 +15,7 @@ from pathlib import Path
 import result_file as rf
 import targets
 
-LABELS, PANEL, GAP, ROW, TOP, BOTTOM = 236, 430, 26, 26, 26, 30  # pixels
+LABELS, PANEL, GAP, ROW, TOP, BOTTOM = 236, 410, 46, 26, 26, 30  # pixels
 STYLE = """
 :root{color-scheme:light dark;--paper:#fff;--ink:#1c2024;--soft:#667079;--line:#dde2e6;--stripe:#f5f7f8;--one:#1c2024;
 --floor:#b26a00;--target:#0a7d3c;--p0:#1f62b4;--p1:#b0306a;--p2:#6a4bb0;--p3:#00757d;--p4:#7a5a00;--p5:#555}
@@ -79,7 +79,7 @@ def marks(cases, colours, rows, scale, x0, y):
         text = "no peer" if best["status"] == "done" else best["status"]
         if best.get("share_of_floor"):
             text += f"; {rf.share(best['share_of_floor'])} of the floor"
-        return [f'<text class="soft" x="{x0 + scale.x(1) + 8:.1f}" y="{y + 4}">{escaped(text)}</text>']
+        return [f'<text class="soft" x="{x0 + 8}" y="{y + 4}">{escaped(text)}</text>']
     target, drawn = targets.target(rows, best), []
     at = lambda value: f"{x0 + scale.x(value):.1f}"
     if target:
@@ -140,7 +140,7 @@ def key(drawing, text):
 
 
 def page(report, path, rows):
-    cases = report["cases"]
+    cases = rf.told(report)
     peers = list(dict.fromkeys(c["peer"] for c in cases if c["peer"]))
     colours = {peer: i for i, peer in enumerate(peers)}
     legend = [key(f'<circle class="p{i % 6}" cx="10" cy="8" r="5"/>', peer) for i, peer in enumerate(peers)]

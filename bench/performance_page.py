@@ -50,7 +50,7 @@ def ratio(case):
 
 def judged(inputs):
     """(best line of a place, target or None) of each place that was measured."""
-    for lines in rf.by_place(inputs.results["cases"]).values():
+    for lines in rf.by_place(rf.told(inputs.results)).values():
         line = rf.best(lines)
         if line["status"] == "done":
             yield line, targets.target(inputs.targets, line) if line["peer"] else None
@@ -69,7 +69,7 @@ def summary_part(inputs):
                      sum(c["ratio_median"] <= t[1] for c, t in asked),
                      sum((c["share_of_floor"] or 0) >= 0.5 for c, _ in mine)])
     head = ["threads", "measured", "with a peer", "faster than it", "goals met", "moonshots met", "at half of the floor or better"]
-    not_done = [lines[0] for lines in rf.by_place(inputs.results["cases"]).values() if rf.best(lines)["status"] != "done"]
+    not_done = [lines[0] for lines in rf.by_place(rf.told(inputs.results)).values() if rf.best(lines)["status"] != "done"]
     text = table(head, rows)
     if not_done:
         text += "\n\nNot measured: " + "; ".join(

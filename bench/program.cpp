@@ -11,6 +11,7 @@
 
 #include "apps/exit_code.h"
 #include "bench/report.h"
+#include "bench/shape.h"
 #include "tensor/names.h"
 
 namespace fovea::bench {
@@ -20,6 +21,7 @@ struct Options {
   std::string filter, device = "cpu", math = "fp32", json;
   std::vector<std::string> peers{""};
   std::vector<int> threads;
+  std::vector<std::string> shapes;
   bool quick = false, list = false, without_peers = false;
   double seconds = 3600;
 };
@@ -39,10 +41,12 @@ void add_options(CLI::App& app, Options& o) {
   app.add_flag("--without-peers", o.without_peers, "Ours alone, beside the floor");
   app.add_flag("--quick", o.quick, "A third of the cases, few rounds");
   app.add_flag("--list", o.list, "Print the cases, run none");
+  app.add_option("--shape", o.shapes, "Instead of the cases one of this shape; see below. May be repeated")
+      ->allow_extra_args(false);
   app.footer(
       "Times are medians, a ratio is the median over rounds of ours/peer: lower is better, below 1 we are "
-      "faster.\n"
-      "Exit codes: 0 done, 1 failed (or a case has), 2 wrong usage.");
+      "faster.\n" +
+      shape_help() + "\nExit codes: 0 done, 1 failed (or a case has), 2 wrong usage.");
 }
 
 bool meant_for(const Case& c, DeviceKind kind) {
@@ -79,11 +83,20 @@ std::vector<int> thread_counts(const Options& o) {
   return all > 1 ? std::vector<int>{1, all} : std::vector<int>{1};
 }
 
+std::vector<Case> cases_of_shapes(const Options& o) {
+  if (!o.filter.empty())
+    throw apps::UsageError(fmt::format("--shape says what to run: leave '{}' out", printable(o.filter)));
+  std::vector<Case> cases;
+  for (const std::string& shape : o.shapes) cases.push_back(case_of_shape(shape));
+  return cases;
+}
+
 int run(const Options& o, std::ostream& out) {
   const double start = seconds_now();
   const Math math = math_option(o.math);
   if (!(o.seconds > 0)) throw apps::UsageError(fmt::format("--seconds {}: must be above 0", o.seconds));
-  const std::vector<Case> cases = chosen_cases(kind_of(o.device), o.quick, o.filter);
+  const std::vector<Case> cases =
+      o.shapes.empty() ? chosen_cases(kind_of(o.device), o.quick, o.filter) : cases_of_shapes(o);
   if (o.list) {
     for (const Case& c : cases) out << fmt::format("{:<32} {:<40} {}\n", c.name, c.shape, c.op);
     return apps::kDone;

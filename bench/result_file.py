@@ -82,6 +82,11 @@ def read_ladder(path):
     return report
 
 
+def told(report):
+    """The cases that say something of speed: tiny ones check the instrument."""
+    return [c for c in report["cases"] if not c["name"].startswith("tiny.")]
+
+
 def date_of(report, path):
     """The day of a result: what it says itself, or what its file is called."""
     named = re.match(r"\d{4}-\d\d-\d\d", Path(path).name)

@@ -3,7 +3,6 @@
 
 #include <set>
 
-#include "bench/case.h"
 #include "bench/cases/builders.h"
 #include "kernels/ops/conv2d.h"
 

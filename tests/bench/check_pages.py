@@ -106,6 +106,9 @@ class Page(Folder):
         self.assertTrue(text.endswith("end\n"))
         self.assertNotIn("old", text)
 
+    def test_cases_too_small_to_say_anything_are_left_out(self):
+        self.assertNotIn("tiny", self.made(case("conv1.forward.n32"), alone("tiny.conv.forward.n2")))
+
     def test_where_a_peer_is_near_the_floor_the_goal_is_to_be_no_slower(self):
         text = self.made(case("3x3.64@56.forward.n8", ratio=1.04, peer_ms=1.2, floor_ms=1.0, share_of_floor=0.8))
         self.assertIn("| 1.05 (peer near the floor) | 0.5 | **met** |", self.row(text, "3x3.64@56.forward.n8"))
