@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <ctime>
 #include <iostream>
 
 #include "apps/atomic_file.h"
@@ -11,18 +10,12 @@
 #include "bench/ladder/ladder.h"
 #include "bench/machine.h"
 #include "bench/program.h"
+#include "bench/report.h"
 
 namespace {
 
 using namespace fovea;
 using namespace fovea::bench;
-
-/// "2026-12-01", of Greenwich
-std::string today() {
-  const std::time_t now = std::time(nullptr);
-  char text[16];
-  return {text, std::strftime(text, sizeof text, "%Y-%m-%d", std::gmtime(&now))};
-}
 
 int run(const std::string& filter, int rounds, const std::string& json) {
   const Device device = Device::cpu({.threads = 1});

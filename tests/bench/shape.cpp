@@ -95,7 +95,8 @@ TEST_CASE("the program runs shapes, and says which keys there are") {
                     out, err) == 0);
   CHECK(err.str().empty());
   std::ifstream stream(file);
-  const nlohmann::json cases = nlohmann::json::parse(stream)["cases"];
+  const nlohmann::json report = nlohmann::json::parse(stream), cases = report["cases"];
+  CHECK(report["date"].get<std::string>().size() == 10);
   REQUIRE(cases.size() == 2);
   CHECK(cases[0]["name"] == "matmul:m=5,n=6,k=7,ta=0,tb=0");
   CHECK(cases[1]["status"] == "done");
