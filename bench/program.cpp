@@ -34,10 +34,12 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--json", o.json, "Write the results to this file, after each case");
   app.add_option("--seconds", o.seconds, "Start no case after this time")->capture_default_str();
   app.add_option("--threads", o.threads, "Threads of the host, such as 1,2 (default: 1 and all)")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   app.add_option("--peer", o.peers,
                  "Only peers whose name contains this, such as onednn,pytorch (default: all)")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   app.add_flag("--without-peers", o.without_peers, "Ours alone, beside the floor");
   app.add_flag("--quick", o.quick, "A third of the cases, few rounds");
   app.add_flag("--list", o.list, "Print the cases, run none");
