@@ -9,10 +9,11 @@ CASE_KEYS = {"name": str, "device": str, "op": str, "shape": str, "cold": bool, 
 CASE_NUMBERS = ["ours_ms", "peer_ms", "ratio_median", "ratio_p10", "ratio_p90", "floor_ms", "share_of_floor", "error_ratio"]
 RUNG_KEYS = {"name": str, "change": str, "threads": int, "ms": (int, float), "gflop_s": (int, float)}
 RUNG_NUMBERS = ["predicted_gain", "gain_median", "gain_p10", "gain_p90", "share_of_peak", "error"]
-# The charts and tables: what an op belongs to. What is not named here belongs to the training step.
-FAMILIES = {"Convolution": ["conv2d"], "Matrix multiplication": ["matmul"], "Pooling": ["max_pool2d", "avg_pool2d"],
-            "Normalisation": ["batch_norm", "layer_norm", "group_norm"], "LSTM": ["lstm"]}
-REST = "Training step"
+# The charts and tables: what an op belongs to. What is not named here belongs to the rest.
+FAMILIES = {"Training": ["training step"], "Convolution": ["conv2d"], "Matrix multiplication": ["matmul"],
+            "Recurrent": ["lstm", "reciprocal_gated_step"], "Normalisation": ["batch_norm", "layer_norm", "group_norm"],
+            "Pooling": ["max_pool2d", "avg_pool2d"], "Pointwise and sums": ["softmax", "relu", "add", "channel_sum"]}
+REST = "Losses, optimizers, random numbers"
 
 
 class BadFile(Exception):

@@ -199,7 +199,7 @@ class Charts(Folder):
         self.assertNotRegex(text, r"(src|href)=")  # nothing from elsewhere
         charts = [xml.etree.ElementTree.fromstring(svg) for svg in re.findall(r"<svg role.*?</svg>", text, re.S)]
         self.assertEqual(len(charts), 2)
-        self.assertEqual(re.findall(r"<h2>(.*?)</h2>", text), ["Convolution", "LSTM"])
+        self.assertEqual(re.findall(r"<h2>(.*?)</h2>", text), ["Convolution", "Recurrent"])
         titles = ["".join(t.itertext()) for t in charts[0].iter("title")]
         self.assertEqual(len(titles), 3)
         self.assertTrue(any("pytorch <2>" in t for t in titles))
