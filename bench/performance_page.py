@@ -84,15 +84,16 @@ def case_row(case, target):
         moonshot = f"{target[1]:g}"
         met = "**met**" if case["ratio_median"] <= target[0] else "no"
     error = f"{case['error_ratio']:.2f}" if case.get("error_ratio") is not None else "–"
-    return [f"`{case['name']}`", "–" if case["threads"] is None else case["threads"], "cold" if case["cold"] else "warm",
-            rf.milliseconds(case["ours_ms"]), rf.milliseconds(case.get("peer_ms")),
-            rf.peer_name(case) if case["peer"] else case.get("peer_error") or "none", ratio(case) if case["peer"] else "–",
-            rf.milliseconds(case["floor_ms"]), rf.share(case["share_of_floor"]), error, goal, moonshot, met]
+    return [f"`{case['name']}`", "–" if case["threads"] is None else case["threads"], ratio(case) if case["peer"] else "–",
+            goal, met, moonshot, rf.share(case["share_of_floor"]), rf.milliseconds(case["ours_ms"]),
+            rf.milliseconds(case.get("peer_ms")), rf.milliseconds(case["floor_ms"]),
+            rf.peer_name(case) if case["peer"] else case.get("peer_error") or "none", error,
+            "cold" if case["cold"] else "warm"]
 
 
 def cases_part(inputs):
-    head = ["case", "threads", "data", "ours", "best peer", "which", "ours/peer [10–90 %]", "floor", "share of it",
-            "error ours/peer", "goal", "moonshot", ""]
+    head = ["case", "threads", "ours/peer [10–90 %]", "goal", "", "moonshot", "share of floor", "ours", "best peer",
+            "floor", "which peer", "error ours/peer", "data"]
     found = list(judged(inputs))
     parts = []
     for family, cases in rf.families([c for c, _ in found]):
