@@ -41,7 +41,7 @@ void add_options(CLI::App& app, Options& o) {
       ->delimiter(',')
       ->allow_extra_args(false);
   app.add_flag("--without-peers", o.without_peers, "Ours alone, beside the floor");
-  app.add_flag("--quick", o.quick, "A third of the cases, few rounds");
+  app.add_flag("--quick", o.quick, "The most telling cases, few rounds");
   app.add_flag("--list", o.list, "Print the cases, run none");
   app.footer(
       "Times are medians, a ratio is the median over rounds of ours/peer: lower is better, below 1 we are "

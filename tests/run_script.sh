@@ -384,6 +384,12 @@ check 'bench --peers: one that fails leaves the others' is "$status" 0
 check 'bench --peers: and is said in one line' says "$err" 'warning: no oneDNN: ERROR: no such package (all of it: '
 check 'bench --peers: PyTorch all the same' called 'venv-python bench/peers/cuda_stand_ins.py'
 rm -rf -- "$checkout/build"
+printf ' torch' >"$sandbox/pip-fails"
+echo python3-torch >>"$sandbox/known"
+run bench --peers
+check 'bench --peers: no PyTorch there, so the one of the system' requested python3-torch
+check 'bench --peers: why' says "$err" 'warning: no PyTorch: ERROR: no such package'
+rm -rf -- "$checkout/build"
 touch "$sandbox/python3-fails"
 run bench --peers
 check 'bench --peers: without an environment there are none' says "$err" 'warning: no oneDNN and PyTorch: no ensurepip'
