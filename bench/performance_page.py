@@ -87,7 +87,7 @@ def case_row(case, target):
     return [f"`{case['name']}`", "–" if case["threads"] is None else case["threads"], ratio(case) if case["peer"] else "–",
             goal, met, moonshot, rf.share(case["share_of_floor"]), rf.milliseconds(case["ours_ms"]),
             rf.milliseconds(case.get("peer_ms")), rf.milliseconds(case["floor_ms"]),
-            rf.peer_name(case) if case["peer"] else case.get("peer_error") or "none", error,
+            rf.peer_name(case) if case["peer"] else "failed" if case.get("peer_error") else "none", error,
             "cold" if case["cold"] else "warm"]
 
 

@@ -211,6 +211,19 @@ TEST_CASE("the training steps and cells of the bench compute what their referenc
   }
 }
 
+#if FOVEA_HAS_GOOGLE_BENCHMARK
+TEST_CASE("Google Benchmark's flags run the same cases through its runner") {
+  const Ran done = ran({"--threads", "1", "tiny.*", "--benchmark_filter=tiny.conv.*put"});
+  CHECK(done.code == 0);
+  CHECK(done.out.find("tiny.conv.grad_input.n2/threads:1/iterations:15/manual_time") != std::string::npos);
+  CHECK(done.out.find("share_of_floor") != std::string::npos);
+  CHECK(done.out.find("tiny.adam") == std::string::npos);
+  const Ran unknown = ran({"--threads", "1", "tiny.adam", "--benchmark_fliter=x"});
+  CHECK(unknown.code == 1);
+  CHECK(unknown.err == "fovea_bench: Google Benchmark does not know '--benchmark_fliter=x'\n");
+}
+#endif
+
 TEST_CASE("cases for which no time is left are named") {
   const test::TemporaryFolder folder;
   const std::filesystem::path file = folder.path() / "late.json";
