@@ -17,7 +17,8 @@ std::int64_t padded_count(const Operand& o) {
 }
 
 Tensor filled(const Operand& o, std::int64_t count, philox::Key key, const Device& device) {
-  if (o.output) return Tensor::empty({count}, o.dtype, device, "bench");
+  // Outputs are written once, too: pages that are touched for the first time are dear.
+  if (o.output) return Tensor::zeros({count}, o.dtype, device, "bench");
   if (o.dtype == DType::f32)
     return Tensor::uniform({count}, key, static_cast<float>(o.low), static_cast<float>(o.high), device);
   std::mt19937_64 random(key.seed);

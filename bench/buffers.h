@@ -17,7 +17,7 @@ std::int64_t set_bytes(std::span<const Operand> operands);
 /// in the cache, if the sets together are large enough.
 class Buffers {
  public:
-  /// Inputs are random, different in each set; outputs are not initialised. throws OutOfMemory
+  /// Inputs are random, different in each set; outputs are zeros. throws OutOfMemory
   Buffers(const Device& device, std::span<const Operand> operands, int sets, std::uint64_t seed);
 
   int sets() const { return static_cast<int>(pointers_.size()); }

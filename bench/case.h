@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -55,6 +56,9 @@ using Geometry = std::variant<std::monostate, Conv2d, PoolGeometry, NormGeometry
 /// What PyTorch has to know beyond the operands, by the names in peers/torch_cases.py.
 using Attributes = std::map<std::string, std::vector<double>>;
 
+class Buffers;
+class Side;
+
 /// Something to measure: an operation on a shape, our way of running it, and what is known of it.
 ///
 /// Operands by operation: conv2d forward x, w, y; grad_input w, dy, dx; grad_weight x, dy, dw. max_pool2d forward x, y;
@@ -78,8 +82,13 @@ struct Case {
   /// Enqueue, on operands and state: `prepare` what a run needs besides its inputs (the forward pass of a backward one;
   /// may be empty), `run` one run.
   std::function<void(const Device&, const Pointers&, const Pointers&)> prepare = {}, run = {};
-  /// Some elements of the outputs; empty where only a peer could tell.
+  /// Or another way of running it, for what is more than kernels on operands; then prepare and run are empty.
+  std::function<std::unique_ptr<Side>(const Device&, const Buffers&)> ours = {};
+  /// Some elements of the outputs; empty where there is nothing to compare with, such as random numbers.
   std::function<std::vector<Expected>(const HostValues&)> reference = {};
+  double error_limit =
+      0;  ///< above which a side counts as wrong, where it is not that of the math mode (bench/math.h)
+  bool one_set = false;  ///< what `ours` takes over from the operands, it keeps: no other set, so never cold
 
   bool cpu = true, cuda = true, simt = false;  ///< devices that it is meant for
   bool quick = false;                          ///< part of --quick
@@ -98,5 +107,8 @@ std::vector<Case> pool_cases();
 std::vector<Case> norm_cases();
 std::vector<Case> lstm_cases();
 std::vector<Case> training_cases();
+std::vector<Case> matmul_cases();
+std::vector<Case> pointwise_cases();
+std::vector<Case> model_cases();
 
 }  // namespace fovea::bench

@@ -7,7 +7,7 @@ namespace fovea::bench {
 
 /// What the machine can do at most, measured in the same run. 0: not measured.
 struct Ceilings {
-  double copy_gb_s = 0;     ///< large copy, bytes read plus bytes written
+  double copy_gb_s = 0;     ///< large copy or change in place, the faster one; bytes read plus bytes written
   double fp32_gflop_s = 0;  ///< fused multiply-add chains in registers
   double cache_bytes = 0;   ///< last level: what a cold run has to get past
   /// The least time that an operation of this size takes, ms; 0 if nothing was measured.

@@ -10,7 +10,9 @@
 #include <thread>
 
 #include "apps/exit_code.h"
+#include "bench/google.h"
 #include "bench/report.h"
+#include "bench/shape.h"
 #include "tensor/names.h"
 
 namespace fovea::bench {
@@ -20,6 +22,8 @@ struct Options {
   std::string filter, device = "cpu", math = "fp32", json;
   std::vector<std::string> peers{""};
   std::vector<int> threads;
+  std::vector<std::string> shapes;
+  std::vector<std::string> benchmark_flags;
   bool quick = false, list = false, without_peers = false;
   double seconds = 3600;
 };
@@ -32,17 +36,24 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--json", o.json, "Write the results to this file, after each case");
   app.add_option("--seconds", o.seconds, "Start no case after this time")->capture_default_str();
   app.add_option("--threads", o.threads, "Threads of the host, such as 1,2 (default: 1 and all)")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   app.add_option("--peer", o.peers,
                  "Only peers whose name contains this, such as onednn,pytorch (default: all)")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   app.add_flag("--without-peers", o.without_peers, "Ours alone, beside the floor");
-  app.add_flag("--quick", o.quick, "A third of the cases, few rounds");
+  app.add_flag("--quick", o.quick, "The most telling cases, few rounds");
   app.add_flag("--list", o.list, "Print the cases, run none");
+  app.add_option("--shape", o.shapes, "Instead of the cases one of this shape; see below. May be repeated")
+      ->allow_extra_args(false);
   app.footer(
       "Times are medians, a ratio is the median over rounds of ours/peer: lower is better, below 1 we are "
       "faster.\n"
-      "Exit codes: 0 done, 1 failed (or a case has), 2 wrong usage.");
+      "Flags of Google Benchmark (--benchmark_filter=…, --benchmark_repetitions=…, --benchmark_format=json, "
+      "…) run the "
+      "same\ncases through its runner; ratios, share of the floor and error ratios are counters there.\n" +
+      shape_help() + "\nExit codes: 0 done, 1 failed (or a case has), 2 wrong usage.");
 }
 
 bool meant_for(const Case& c, DeviceKind kind) {
@@ -79,11 +90,42 @@ std::vector<int> thread_counts(const Options& o) {
   return all > 1 ? std::vector<int>{1, all} : std::vector<int>{1};
 }
 
-int run(const Options& o, std::ostream& out) {
+std::vector<Case> cases_of_shapes(const Options& o) {
+  if (!o.filter.empty())
+    throw apps::UsageError(fmt::format("--shape says what to run: leave '{}' out", printable(o.filter)));
+  std::vector<Case> cases;
+  for (const std::string& shape : o.shapes) cases.push_back(case_of_shape(shape));
+  return cases;
+}
+
+/// By Google Benchmark's runner instead of ours.
+int run_through_google([[maybe_unused]] const std::vector<Case>& cases,
+                       [[maybe_unused]] const std::vector<Runner>& runners,
+                       [[maybe_unused]] const RunOptions& options, const Options& o,
+                       [[maybe_unused]] std::ostream& out, [[maybe_unused]] std::ostream& err) {
+#if FOVEA_HAS_GOOGLE_BENCHMARK
+  std::vector<Runnable> all;
+  for (const Case& c : cases)
+    for (const Runner& runner : runners)
+      all.push_back({fmt::format("{}/threads:{}", c.name, runner.threads), [&c, &runner, options] {
+                       RunOptions own = options;
+                       own.threads = runner.threads;
+                       return run_case(c, runner.device, *runner.clock, runner.ceilings, own);
+                     }});
+  return run_as_benchmarks(all, o.benchmark_flags, out, err) ? apps::kDone : apps::kFailed;
+#else
+  throw apps::UsageError(
+      fmt::format("{}: this build has no Google Benchmark (libbenchmark-dev)",  // untested: of such a build
+                  o.benchmark_flags.front()));
+#endif
+}
+
+int run(const Options& o, std::ostream& out, [[maybe_unused]] std::ostream& err) {
   const double start = seconds_now();
   const Math math = math_option(o.math);
   if (!(o.seconds > 0)) throw apps::UsageError(fmt::format("--seconds {}: must be above 0", o.seconds));
-  const std::vector<Case> cases = chosen_cases(kind_of(o.device), o.quick, o.filter);
+  const std::vector<Case> cases =
+      o.shapes.empty() ? chosen_cases(kind_of(o.device), o.quick, o.filter) : cases_of_shapes(o);
   if (o.list) {
     for (const Case& c : cases) out << fmt::format("{:<32} {:<40} {}\n", c.name, c.shape, c.op);
     return apps::kDone;
@@ -116,8 +158,9 @@ int run(const Options& o, std::ostream& out) {
   out << "note: this build has asserts, and waits for each kernel on a GPU: its times are not for "
          "comparison\n";
 #endif
-  out << table_head() << std::flush;
   RunOptions options{.math = math, .find = only_peers(wanted)};
+  if (!o.benchmark_flags.empty()) return run_through_google(cases, runners, options, o, out, err);
+  out << table_head() << std::flush;
   if (o.quick) options.limits = {.rounds = 5, .least_rounds = 3, .peer_seconds = 0.6, .seconds = 0.8};
   bool failed = false;
   for (const Case& c : cases) {
@@ -179,8 +222,11 @@ int run_program(const std::vector<std::string>& arguments, std::ostream& out, st
   add_options(app, options);
   try {
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());  // as CLI11 wants them
+    const auto is_google = [](const std::string& argument) { return argument.starts_with("--benchmark_"); };
+    std::copy_if(arguments.begin(), arguments.end(), std::back_inserter(options.benchmark_flags), is_google);
+    std::erase_if(reversed, is_google);
     app.parse(reversed);
-    return run(options, out);
+    return run(options, out, err);
   } catch (const CLI::CallForHelp&) {
     out << app.help();
     return apps::kDone;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <ctime>
 
 #include "apps/atomic_file.h"
 #include "apps/version.h"
@@ -91,8 +92,15 @@ nlohmann::ordered_json to_json(const Report& report) {
             {"ceilings_by_threads", by_threads}}},
           {"versions", versions},
           {"commit", apps::build_id()},
+          {"date", today()},
           {"math_mode", math_name(report.math)},
           {"cases", cases}};
+}
+
+std::string today() {
+  const std::time_t now = std::time(nullptr);
+  char text[16];
+  return {text, std::strftime(text, sizeof text, "%Y-%m-%d", std::gmtime(&now))};
 }
 
 void save(const Report& report, const std::filesystem::path& path) {

@@ -21,7 +21,10 @@ struct Report {
   std::vector<Entry> entries;
 };
 
-/// {"machine", "versions", "commit", "math_mode", "cases": […]}; what was not measured is null. docs: bench/README.md
+/// "2026-12-01", in Greenwich.
+std::string today();
+
+/// {"machine", "versions", "commit", "date", "math_mode", "cases": […]}; what was not measured is null. docs: bench/README.md
 nlohmann::ordered_json to_json(const Report& report);
 /// Writes the JSON whole or not at all. throws IoError
 void save(const Report& report, const std::filesystem::path& path);

@@ -56,6 +56,7 @@ std::vector<Opponent> opponents(const Case& c, const Device& device, const Buffe
 std::vector<bool> temperatures(const Case& c, const Device& device, const Ceilings& ceilings, double bytes,
                                int sets) {
   const bool fits = bytes <= kPasses * ceilings.cache_bytes || ceilings.cache_bytes <= 0;
+  if (c.one_set) return {false};
   if (device.kind() == DeviceKind::cuda) {
     std::vector<bool> both;
     if (sets > 1) both.push_back(true);

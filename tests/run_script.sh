@@ -51,15 +51,33 @@ BODY
 fake ctest <<BODY
 [[ ! -e "$sandbox/ctest-fails" ]]
 BODY
+# A virtual environment is a pip that makes what it is told, and a python that can import torch if it has been told so.
 fake python3 <<BODY
-[[ ! -e "$sandbox/python3-fails" ]]
+[[ -e "$sandbox/python3-fails" ]] && { echo 'no ensurepip'; exit 1; }
+[[ "\$1 \$2" == "-m venv" ]] || exit 0
+mkdir -p "\$3/bin" "\$3/lib" && cp "$fakes/venv-pip" "\$3/bin/pip" && cp "$fakes/venv-python" "\$3/bin/python"
+BODY
+fake venv-pip <<BODY
+here=\$(dirname "\$0")/..
+[[ -e "$sandbox/pip-fails" && "\$*" == *"\$(<"$sandbox/pip-fails")"* ]] && { echo 'ERROR: no such package'; exit 1; }
+case "\$*" in
+  *onednn*) touch "\$here/lib/libdnnl.so.3" ;;
+  *torch*) mkdir -p "\$here/lib/python3.11/site-packages/torch" ;;
+esac
+exit 0
+BODY
+fake venv-python <<BODY
+case \$1 in
+  -c) [[ -e "$checkout/build/peers/stand-ins" ]] ;;
+  *) mkdir -p "\$3" ;;
+esac
 BODY
 # Configuring makes build.ninja, building makes a program that says where it runs and with what.
 fake cmake <<BODY
 [[ -e "$sandbox/cmake-fails" ]] && { echo 'a compiler error'; exit 1; }
 case \$1 in
   --preset) mkdir -p build/\$2 && touch build/\$2/build.ninja ;;
-  --build) cp "$sandbox/program" "\$2/fovea" ;;
+  --build) mkdir -p "\$2/bench" && cp "$sandbox/program" "\$2/fovea" && cp "$sandbox/program" "\$2/bench/fovea_bench" ;;
 esac
 BODY
 cat >"$sandbox/program" <<BODY
@@ -73,7 +91,7 @@ chmod +x "$sandbox/program"
 
 everything=(g++ cmake ninja-build ccache git libopenblas-dev libfmt-dev libcli11-dev
   libtomlplusplus-dev nlohmann-json3-dev libboost-context-dev zlib1g-dev libpng-dev libjpeg-dev
-  doctest-dev libbenchmark-dev librandom123-dev python3 python3-markdown python3-protobuf gdb mate-backgrounds
+  doctest-dev libbenchmark-dev librandom123-dev python3 python3-markdown python3-protobuf gdb mate-backgrounds python3-venv
   clang-14 llvm-14 libclang-rt-14-dev)
 
 # machine SYSTEM VERSION: a fresh checkout on a machine with everything installed, as root.
@@ -82,7 +100,7 @@ machine() {
   printf '%s\n' "${everything[@]}" | tee "$sandbox/installed" >"$sandbox/known"
   printf '%s\n' clang-format-14 g++-12 >>"$sandbox/known"
   echo 0 >"$sandbox/uid"
-  rm -rf -- "$checkout/build" "$checkout/runs" "$sandbox"/{apt,cmake,ctest,python3}-fails "$fakes/sudo"
+  rm -rf -- "$checkout/build" "$checkout/runs" "$sandbox"/{apt,cmake,ctest,python3,pip}-fails "$fakes/sudo"
   printf '{}\n' >"$checkout/CMakePresets.json"
   touch -d '1 hour ago' "$checkout/CMakePresets.json"
 }
@@ -127,7 +145,7 @@ requested() { is "$(sed -n 's/^apt-get .*--no-install-recommends //p' "$calls")"
 machine debian 12
 run
 check 'no command is help' is "$status" 0
-for name in test demo fovea docs doctor gpu coverage format clean; do check "help names $name" says "$out" "  $name "; done
+for name in test demo fovea bench docs doctor gpu coverage format clean; do check "help names $name" says "$out" "  $name "; done
 run help
 check 'help goes to stdout' says "$out" './run COMMAND'
 run test --help
@@ -334,6 +352,53 @@ check 'gpu without a stage is wrong usage' is "$status" 2
 check 'gpu without a stage: the stages' says "$err" 'one of: tests sanitize train bench all pack exec'
 run gpu pack
 check 'gpu pack without a folder is wrong usage' is "$status" 2
+
+# ------------------------------------------------------------------------------------------------ bench
+
+machine debian 12
+run bench --quick --json 'a file' conv
+check 'bench: done' is "$status" 0
+check 'bench: builds that target' called 'cmake --build build/release -j'
+check 'bench: builds that target only' called '--target fovea_bench'
+check 'bench: runs without peers, with its options' called 'fovea --quick --json a file conv --without-peers'
+check 'bench: installs nothing' not_called '^(apt-get|venv-pip|python3 -m venv)'
+run bench -- --help
+check 'bench -- --help is that of the program' called 'fovea --help --without-peers'
+run bench --help
+check 'bench --help is the help' says "$out" './run COMMAND'
+run bench --peers conv
+check 'bench --peers: done' is "$status" 0
+check 'bench --peers: in an environment of its own' called 'python3 -m venv build/peers/venv'
+check 'bench --peers: oneDNN' called 'install -q --no-deps onednn-cpu-gomp'
+check 'bench --peers: PyTorch without what it depends on' called 'install -q --no-deps torch'
+check 'bench --peers: stand-ins for the libraries of CUDA' called 'venv-python bench/peers/cuda_stand_ins.py'
+check 'bench --peers: the program looks for them' called 'fovea conv'
+check 'bench --peers: CMake looks again' called 'cmake --preset release'
+check 'bench --peers: says nothing that is off' silent "$err" warning
+run bench --peers conv
+check 'bench --peers: what is there is not installed again' not_called '^(venv-pip|python3 -m venv|cmake --preset)'
+rm -rf -- "$checkout/build"
+printf 'onednn' >"$sandbox/pip-fails"
+run bench --peers
+check 'bench --peers: one that fails leaves the others' is "$status" 0
+check 'bench --peers: and is said in one line' says "$err" 'warning: no oneDNN: ERROR: no such package (all of it: '
+check 'bench --peers: PyTorch all the same' called 'venv-python bench/peers/cuda_stand_ins.py'
+rm -rf -- "$checkout/build"
+printf ' torch' >"$sandbox/pip-fails"
+echo python3-torch >>"$sandbox/known"
+run bench --peers
+check 'bench --peers: no PyTorch there, so the one of the system' requested python3-torch
+check 'bench --peers: why' says "$err" 'warning: no PyTorch: ERROR: no such package'
+rm -rf -- "$checkout/build"
+touch "$sandbox/python3-fails"
+run bench --peers
+check 'bench --peers: without an environment there are none' says "$err" 'warning: no oneDNN and PyTorch: no ensurepip'
+check 'bench --peers: but ours' called 'fovea'
+machine debian 12
+remove_packages python3-venv
+echo python3-venv >>"$sandbox/known"
+run bench --peers
+check 'bench --peers: installs what makes environments' requested python3-venv
 
 # ------------------------------------------------------------------------------------------ clean, lock
 

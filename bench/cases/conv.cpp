@@ -3,7 +3,7 @@
 
 #include <set>
 
-#include "bench/case.h"
+#include "bench/cases/builders.h"
 #include "kernels/ops/conv2d.h"
 
 namespace fovea::bench {
@@ -130,6 +130,39 @@ Case conv(const std::string& name, Conv2d s, Pass pass) {
   return c;
 }
 
+/// Rolling windows over a movie: each image is `depth` frames, and the next one begins one frame later. Ours reads the
+/// frames where they are; PyTorch has to gather the windows first, within the time or (gathered) before it.
+Case windows(const char* name, Conv2d s, bool gathered) {
+  const std::int64_t frame = s.in_height * s.in_width;
+  s.image_stride = s.channel_stride = frame;
+  const Shapes t = shapes(s);
+  const Shape movie{s.batch + s.in_channels - 1, s.in_height, s.in_width};
+  Case c{
+      .name = fmt::format("{}.forward.n{}", name, s.batch),
+      .shape = fmt::format("{} frames [{}, {}], w [{}, {}, {}, {}]", movie[0], s.in_height, s.in_width,
+                           s.out_channels, s.in_channels, s.kernel_height, s.kernel_width),
+      .op = "conv2d",
+      .flops = 2.0 * static_cast<double>(s.out_count() * s.in_channels * s.kernel_height * s.kernel_width),
+      .bytes = 4.0 * static_cast<double>(movie.numel() + t.w.numel() + t.y.numel()),
+      .operands = {{"frames", movie}, {"w", t.w}, {"y", t.y, true}},
+      .torch = "conv2d_windows",
+      .attributes = {{"depth", {static_cast<double>(s.in_channels)}}, {"gathered", {gathered ? 1.0 : 0.0}}}};
+  c.run = [s](const Device& device, const Pointers& p, const Pointers&) {
+    on(device.queue(), [&](auto& q) { kernels::conv2d(q, s, in(p, 0), in(p, 1), nullptr, out(p, 2)); });
+  };
+  c.reference = [s, t, frame](const HostValues& host) {
+    std::vector<float> x;
+    for (std::int64_t n = 0; n < s.batch; ++n)
+      x.insert(x.end(), host[0].begin() + n * frame, host[0].begin() + (n + s.in_channels) * frame);
+    std::vector<Expected> expected;
+    for (const std::int64_t i : sampled(t.y.numel()))
+      expected.push_back({2, i, forward(s, t, i, x, host[1])});
+    return expected;
+  };
+  c.quick = gathered;
+  return c;
+}
+
 Conv2d square(std::int64_t batch, std::int64_t channels, std::int64_t side, std::int64_t out,
               std::int64_t kernel, std::int64_t padding, std::int64_t stride = 1) {
   return {.batch = batch,
@@ -144,6 +177,8 @@ Conv2d square(std::int64_t batch, std::int64_t channels, std::int64_t side, std:
 }
 
 }  // namespace
+
+Case conv_case(const std::string& name, const Conv2d& shape, Pass pass) { return conv(name, shape, pass); }
 
 std::vector<Case> conv_cases() {
   std::vector<Case> cases;
@@ -164,9 +199,19 @@ std::vector<Case> conv_cases() {
   add("conv1", conv1, Pass::grad_weight, 32, 512, true);
   add("conv1", conv1, Pass::grad_input, 32, 512);
   add("conv2", conv2, Pass::forward, 32, 512, true);
-  add("conv2", conv2, Pass::grad_input, 32, 512);
-  add("conv2", conv2, Pass::grad_weight, 32, 512);
+  add("conv2", conv2, Pass::grad_input, 32, 512, true);
+  add("conv2", conv2, Pass::grad_weight, 32, 512, true);
   both_on_gpu = false;
+  add("conv1", conv1, Pass::forward, 1, 1);
+  for (const std::int64_t batch : {32, 512}) {
+    Conv2d movie = conv1;
+    movie.batch = batch;
+    for (Case c : {windows("conv1.windows", movie, false), windows("conv1.gathered", movie, true)}) {
+      c.cpu = batch == 32;
+      c.cuda = batch == 512;
+      cases.push_back(std::move(c));
+    }
+  }
   const auto same = [&](std::int64_t channels, std::int64_t side) {
     return square(0, channels, side, channels, 3, 1);
   };
@@ -175,12 +220,13 @@ std::vector<Case> conv_cases() {
   add("3x3.128@28", same(128, 28), Pass::grad_weight, 8, 32);
   add("3x3.64@56", same(64, 56), Pass::forward, 8, 32);
   add("3x3.256@14", same(256, 14), Pass::forward, 8, 32);
-  add("3x3.512@7", same(512, 7), Pass::forward, 8, 32);
+  add("3x3.512@7", same(512, 7), Pass::forward, 8, 32, true);
   add("3x3.512@7", same(512, 7), Pass::grad_input, 8, 32);
   add("3x3.512@7", same(512, 7), Pass::grad_weight, 8, 32);
   add("3x3.32@32", same(32, 32), Pass::forward, 32, 256);
   add("3x3.128@8", same(128, 8), Pass::forward, 1, 1);
-  add("7x7s2.3@224", square(0, 3, 224, 64, 7, 3, 2), Pass::forward, 8, 32);
+  add("7x7s2.3@224", square(0, 3, 224, 64, 7, 3, 2), Pass::forward, 8, 32, true);
+  add("7x7s2.3@224", square(0, 3, 224, 64, 7, 3, 2), Pass::grad_weight, 8, 32);
   add("1x1.128@28", square(0, 128, 28, 128, 1, 0), Pass::forward, 8, 32, true);
   // Small enough for the emulation; of odd sizes, so that they check more than they measure.
   for (const Pass pass : {Pass::forward, Pass::grad_input, Pass::grad_weight}) {

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "bench/case.h"
+#include "bench/cases/builders.h"
 #include "kernels/ops/matmul.h"
 #include "kernels/ops/recurrent.h"
 #include "kernels/ops/reduce.h"
@@ -190,6 +190,10 @@ Case lstm(const char* name, const LstmGeometry& g, Pass pass) {
 }
 
 }  // namespace
+
+Case lstm_case(const std::string& name, const LstmGeometry& geometry, Pass pass) {
+  return lstm(name.c_str(), geometry, pass);
+}
 
 std::vector<Case> lstm_cases() {
   std::vector<Case> cases;

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "bench/case.h"
+#include "bench/cases/builders.h"
 #include "kernels/ops/batch_norm.h"
 
 namespace fovea::bench {
@@ -34,24 +34,26 @@ Moments moments(const BatchNorm& s, std::int64_t channel, const std::vector<floa
   return {mean, 1.0 / std::sqrt(squares / count + static_cast<double>(kEps))};
 }
 
-Case base(const char* name, std::int64_t batch, std::int64_t channels, std::int64_t side, Pass pass) {
-  const double count = static_cast<double>(batch * channels * side * side);
+Case base(const std::string& name, std::int64_t batch, std::int64_t channels, std::int64_t height,
+          std::int64_t width, Pass pass) {
+  const double count = static_cast<double>(batch * channels * height * width);
   return {.name = fmt::format("{}.{}.n{}", name, pass_name(pass), batch),
-          .shape = fmt::format("x [{}, {}, {}, {}]", batch, channels, side, side),
+          .shape = fmt::format("x [{}, {}, {}, {}]", batch, channels, height, width),
           .op = "batch_norm",
           .pass = pass,
           .flops = (pass == Pass::forward ? 6.0 : 11.0) * count,
           // Forward reads x twice and writes y; backward reads x and dy twice and writes dx.
           .bytes = (pass == Pass::forward ? 12.0 : 20.0) * count,
-          .geometry = NormGeometry{batch, channels, side, side, kEps, kMomentum},
+          .geometry = NormGeometry{batch, channels, height, width, kEps, kMomentum},
           .torch = "batch_norm",
           .attributes = {{"eps", {kEps}}, {"momentum", {kMomentum}}}};
 }
 
-Case forward(const char* name, std::int64_t batch, std::int64_t channels, std::int64_t side) {
-  const BatchNorm s{batch, channels, side * side};
-  const Shape x{batch, channels, side, side}, per_channel{channels};
-  Case c = base(name, batch, channels, side, Pass::forward);
+Case forward(const std::string& name, std::int64_t batch, std::int64_t channels, std::int64_t height,
+             std::int64_t width) {
+  const BatchNorm s{batch, channels, height * width};
+  const Shape x{batch, channels, height, width}, per_channel{channels};
+  Case c = base(name, batch, channels, height, width, Pass::forward);
   c.operands = {{"x", x},
                 {"gamma", per_channel},
                 {"beta", per_channel},
@@ -84,10 +86,11 @@ Case forward(const char* name, std::int64_t batch, std::int64_t channels, std::i
   return c;
 }
 
-Case backward(const char* name, std::int64_t batch, std::int64_t channels, std::int64_t side) {
-  const BatchNorm s{batch, channels, side * side};
-  const Shape maps{batch, channels, side, side}, per_channel{channels};
-  Case c = base(name, batch, channels, side, Pass::backward);
+Case backward(const std::string& name, std::int64_t batch, std::int64_t channels, std::int64_t height,
+              std::int64_t width) {
+  const BatchNorm s{batch, channels, height * width};
+  const Shape maps{batch, channels, height, width}, per_channel{channels};
+  Case c = base(name, batch, channels, height, width, Pass::backward);
   c.operands = {{"x", maps},        {"gamma", per_channel},        {"dy", maps},
                 {"dx", maps, true}, {"dgamma", per_channel, true}, {"dbeta", per_channel, true}};
   const auto scratch = [](const char* of, const Shape& shape) { return Operand{of, shape, true}; };
@@ -134,17 +137,22 @@ Case backward(const char* name, std::int64_t batch, std::int64_t channels, std::
 
 }  // namespace
 
+Case norm_case(const std::string& name, std::int64_t batch, std::int64_t channels, std::int64_t height,
+               std::int64_t width, Pass pass) {
+  return (pass == Pass::forward ? forward : backward)(name, batch, channels, height, width);
+}
+
 std::vector<Case> norm_cases() {
   std::vector<Case> cases;
   for (auto make : {forward, backward}) {
     for (const std::int64_t batch : {32, 8}) {
-      Case c = make("batchnorm.64@56", batch, 64, 56);
+      Case c = make("batchnorm.64@56", batch, 64, 56, 56);
       c.cuda = batch == 32;
       c.cpu = batch == 8;
       c.quick = c.pass == Pass::forward;
       cases.push_back(std::move(c));
     }
-    Case c = make("tiny.batchnorm", 3, 4, 5);
+    Case c = make("tiny.batchnorm", 3, 4, 5, 5);
     c.cuda = false;
     c.simt = c.quick = true;
     cases.push_back(std::move(c));

@@ -84,6 +84,55 @@ Case head(std::int64_t batch) {
   return c;
 }
 
+/// What the readout gives, to the loss and back: softplus, Poisson loss, and the slopes of both.
+Case poisson_head(std::int64_t batch) {
+  constexpr std::int64_t kCells = 5;
+  constexpr float kLogEps = 1e-8f;
+  const Shape cells{batch, kCells};
+  const std::int64_t count = cells.numel();
+  Case c{.name = fmt::format("poisson_head.n{}", batch),
+         .shape = fmt::format("[{}, {}], forward and backward", batch, kCells),
+         .op = "softplus+poisson_loss",
+         .pass = Pass::backward,
+         .flops = 40.0 * static_cast<double>(count),
+         .bytes = 16.0 * static_cast<double>(count),
+         .operands = {{"drive", cells, false, -2.0, 3.0},
+                      {"counts", cells, false, 0.0, 3.0},
+                      {"rate", cells, true},
+                      {"loss", {1}, true},
+                      {"ddrive", cells, true}},
+         .state = {{"drate", cells}, {"one", {1}}},
+         .torch = "poisson_head",
+         .attributes = {{"eps", {1e-8}}}};
+  c.prepare = [](const Device& device, const Pointers&, const Pointers& state) {
+    const float one = 1.0f;
+    device.copy_from_host(state[1], &one, sizeof one);
+  };
+  c.run = [count](const Device& device, const Pointers& p, const Pointers& state) {
+    on(device.queue(), [&](auto& q) {
+      kernels::unary(q, Function::softplus, count, DType::f32, p[0], p[2]);
+      kernels::poisson_loss(q, count, kLogEps, in(p, 2), in(p, 1), out(p, 3));
+      kernels::poisson_loss_grad(q, count, kLogEps, in(p, 2), in(p, 1), in(state, 1), out(state, 0));
+      kernels::unary_grad(q, Function::softplus, count, DType::f32, p[0], p[2], state[0], p[4]);
+    });
+  };
+  c.reference = [count](const HostValues& host) {
+    std::vector<Expected> expected;
+    double loss = 0;
+    for (std::int64_t i = 0; i < count; ++i) {
+      const auto k = static_cast<std::size_t>(i);
+      const double drive = host[0][k], target = host[1][k], rate = std::log1p(std::exp(drive));
+      loss += (rate - target * std::log(rate + 1e-8)) / static_cast<double>(count);
+      expected.push_back({2, i, rate});
+      expected.push_back(
+          {4, i, (1 - target / (rate + 1e-8)) / static_cast<double>(count) / (1 + std::exp(-drive))});
+    }
+    expected.push_back({3, 0, loss});
+    return expected;
+  };
+  return c;
+}
+
 /// Where the tensor after one of `count` elements that starts at `first` starts, as aligned as an allocation.
 std::int64_t next_start(std::int64_t first, std::int64_t count) { return (first + count + 63) / 64 * 64; }
 
@@ -188,7 +237,8 @@ Case random_numbers(const char* name, std::int64_t count, bool normals) {
 std::vector<Case> training_cases() {
   std::vector<Case> cases;
   for (const std::int64_t batch : {512, 32}) {
-    for (Case c : {unit_norm(batch), head(batch)}) {
+    for (Case c : {unit_norm(batch), head(batch), poisson_head(batch)}) {
+      c.quick = batch == 32 && c.name.starts_with("poisson");
       c.cuda = batch == 512;
       c.cpu = batch == 32;
       cases.push_back(std::move(c));
@@ -201,6 +251,7 @@ std::vector<Case> training_cases() {
   cases.push_back(cross_entropy(256, 1000));
   cases.back().quick = true;
   cases.push_back(random_numbers("dropout_1m", 1'000'000, false));
+  cases.back().quick = true;
   cases.push_back(random_numbers("normal_1m", 1'000'000, true));
   Case tiny = adam("tiny", {33, 5});
   tiny.cuda = false;

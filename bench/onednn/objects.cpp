@@ -70,10 +70,9 @@ MemoryDesc zero() {
 
 MemoryDesc chosen(const PrimitiveDesc& desc, int argument) {
   dnnl_memory_desc_t raw = nullptr;
-  const const_dnnl_memory_desc_t found =
-      library().dnnl_primitive_desc_query_md(desc.get(), dnnl_query_exec_arg_md, argument);
-  if (found == nullptr) throw OnednnError("dnnl_primitive_desc_query_md: no such argument");
-  check(library().dnnl_memory_desc_clone(&raw, found), "dnnl_memory_desc_clone");
+  check(library().dnnl_memory_desc_clone(
+            &raw, library().dnnl_primitive_desc_query_md(desc.get(), dnnl_query_exec_arg_md, argument)),
+        "dnnl_memory_desc_clone");
   return owned(raw);
 }
 

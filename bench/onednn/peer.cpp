@@ -159,41 +159,49 @@ class OnednnPeer final : public Peer {
   PeerInfo info_;
 };
 
-double best_ms(Peer& peer) {
+double best_ms(Peer& peer, int threads) {
+  const auto now = threads == 1 ? thread_seconds : seconds_now;
   peer.prepare(0);
   peer.run(0);
   double best = 1e30;
   for (int i = 0; i < 3; ++i) {
-    const double start = thread_seconds();
+    const double start = now();
     peer.run(0);
-    best = std::min(best, (thread_seconds() - start) * 1e3);
+    best = std::min(best, (now() - start) * 1e3);
   }
   return best;
 }
 
-/// Pooling and batch norm take the order that the caller has.
-std::unique_ptr<Peer> best_order(const Case& c, int threads, const Buffers& buffers, Layout layout,
-                                 const std::function<Recipe(const Order&)>& recipe) {
-  struct Named {
-    const char* name;
-    MemoryDesc (*order)(const Shape&);
-  };
-  std::vector<Named> orders{{"nchw", plain}};
-  if (layout == Layout::preferred) orders = {{"blocked", blocked}, {"channels_last", channels_last}};
+struct Named {
+  const char* name;  ///< "" leaves the recipe's own
+  MemoryDesc (*order)(const Shape&);
+};
+
+/// The fastest of these orders, on as many threads as the case has, or on one of them.
+std::unique_ptr<Peer> best_of(const Case& c, int threads, const Buffers& buffers, Layout layout,
+                              const std::vector<Named>& orders,
+                              const std::function<Recipe(const Order&)>& recipe) {
   const double start = seconds_now();
   std::unique_ptr<OnednnPeer> best;
   double best_time = 1e30;
-  for (const Named& named : orders) {
-    Recipe made = recipe(named.order);
-    made.layout = named.name;
-    auto peer = std::make_unique<OnednnPeer>(c, threads, buffers, layout, std::move(made));
-    const double ms = orders.size() > 1 ? best_ms(*peer) : 0;
-    if (ms >= best_time) continue;
-    best_time = ms;
-    best = std::move(peer);
+  int candidates = 0;
+  for (const int count : threads > 1 ? std::vector<int>{threads, 1} : std::vector<int>{1}) {
+    library().omp_set_num_threads(count);  // primitives are made for a number of threads
+    for (const Named& named : orders) {
+      Recipe made = recipe(named.order);
+      if (*named.name != '\0') made.layout = named.name;
+      auto peer = std::make_unique<OnednnPeer>(c, count, buffers, layout, std::move(made));
+      if (count < threads) peer->info().engine += ", 1 thread";
+      ++candidates;
+      const bool only = orders.size() == 1 && threads == 1;
+      const double ms = only ? 0 : best_ms(*peer, threads);
+      if (ms >= best_time) continue;
+      best_time = ms;
+      best = std::move(peer);
+    }
   }
   best->info().tuning_ms = (seconds_now() - start) * 1e3;
-  best->info().candidates = static_cast<int>(orders.size());
+  best->info().candidates = candidates;
   return best;
 }
 
@@ -202,19 +210,23 @@ std::unique_ptr<Peer> best_order(const Case& c, int threads, const Buffers& buff
 bool has_layouts(const Case& c) { return !std::holds_alternative<LstmGeometry>(c.geometry); }
 
 std::unique_ptr<Peer> make_peer(const Case& c, int threads, const Buffers& buffers, Layout layout) {
-  library().omp_set_num_threads(threads);  // primitives are made for a number of threads
-  const auto one = [&](Recipe recipe) -> std::unique_ptr<Peer> {
-    return std::make_unique<OnednnPeer>(c, threads, buffers, layout, std::move(recipe));
-  };
-  if (const auto* s = std::get_if<Conv2d>(&c.geometry)) return one(conv2d(*s, c.pass, layout));
-  if (const auto* s = std::get_if<Matmul>(&c.geometry)) return one(matmul(*s, layout));
-  if (const auto* g = std::get_if<LstmGeometry>(&c.geometry)) return one(lstm(*g, c.pass));
-  if (const auto* g = std::get_if<PoolGeometry>(&c.geometry))
-    return best_order(c, threads, buffers, layout,
-                      [&](const Order& order) { return max_pool2d(*g, c.pass, order); });
-  const NormGeometry& g = std::get<NormGeometry>(c.geometry);
-  return best_order(c, threads, buffers, layout,
-                    [&](const Order& order) { return batch_norm(g, c.pass, order); });
+  std::vector<Named> orders{{"", plain}};
+  std::function<Recipe(const Order&)> recipe;
+  if (const auto* s = std::get_if<Conv2d>(&c.geometry)) {
+    recipe = [&, s](const Order&) { return conv2d(*s, c.pass, layout); };
+  } else if (const auto* m = std::get_if<Matmul>(&c.geometry)) {
+    recipe = [&, m](const Order&) { return matmul(*m, layout); };
+  } else if (const auto* l = std::get_if<LstmGeometry>(&c.geometry)) {
+    recipe = [&, l](const Order&) { return lstm(*l, c.pass); };
+  } else {
+    orders = {{"nchw", plain}};
+    if (layout == Layout::preferred) orders = {{"blocked", blocked}, {"channels_last", channels_last}};
+    recipe = [&](const Order& order) {
+      if (const auto* p = std::get_if<PoolGeometry>(&c.geometry)) return max_pool2d(*p, c.pass, order);
+      return batch_norm(std::get<NormGeometry>(c.geometry), c.pass, order);
+    };
+  }
+  return best_of(c, threads, buffers, layout, orders, recipe);
 }
 
 }  // namespace fovea::bench::onednn

@@ -18,7 +18,7 @@ enum class Layout { preferred, plain };
 /// Whether the two differ for a case.
 bool has_layouts(const Case& c);
 
-/// oneDNN's way of doing a case that has a geometry, on `threads` OpenMP threads. Where it leaves the order to the caller
+/// oneDNN's way of doing a case that has a geometry, on `threads` OpenMP threads, or on one where that is faster. Where it leaves the order to the caller
 /// (pooling, batch norm), blocks of 16 channels and channels last are tried on set 0 and the faster one is taken.
 /// throws OnednnError if there is no library, or if it refuses the case
 std::unique_ptr<Peer> make_peer(const Case& c, int threads, const Buffers& buffers, Layout layout);

@@ -50,14 +50,21 @@ def conv2d(t, a, which):
     return Work(backward, (t["dy"], t["x"], torch.empty_like(t["dw"])), ("dw",))
 
 
-def conv2d_windows(t, a, which):
-    """Rolling windows over a movie: gathered first, as a data loader does."""
+def conv2d_windows(t, a, which, last):
+    """Rolling windows over a movie: gathered as a data loader does, within the time or before it."""
     depth = int(a["depth"][0])
+    order = torch.channels_last if last else torch.contiguous_format
 
-    def forward(frames, w):
-        return F.conv2d(frames.unfold(0, depth, 1).permute(0, 3, 1, 2).contiguous(), w)
+    def gather(frames):
+        return frames.unfold(0, depth, 1).permute(0, 3, 1, 2).contiguous(memory_format=order)
 
-    return Work(forward, (t["frames"], t["w"]), ("y",))
+    if not a["gathered"][0]:
+        return Work(lambda frames, w: F.conv2d(gather(frames), w), (t["frames"], t["w"]), ("y",))
+
+    def prepare(work):
+        work.args = (gather(t["frames"]), t["w"])
+
+    return Work(F.conv2d, (), ("y",), prepare=prepare)
 
 
 def max_pool2d(t, a, which):
@@ -198,26 +205,114 @@ def head(t, a, which):
     return Work(forward, tuple(t[name] for name in ("x", "w", "gamma", "beta", "counts")), ("rate", "loss"))
 
 
+def rgc_step(t, a, which):
+    def forward(x, c, h, *kernels):
+        keep_c, gate_c, keep_h, gate_h = (1 - torch.sigmoid(F.conv2d(old, w, b, padding=1)) for old, w, b in
+                                          zip((c, h, h, c), kernels[:4], kernels[4:]))
+        return F.elu(keep_c * c + gate_c * x), F.elu(keep_h * h + gate_h * x)
+
+    links = ("c_to_c_decay", "h_to_c_gate", "h_to_h_decay", "c_to_h_gate")
+    biases = ("c_decay_bias", "c_gate_bias", "h_decay_bias", "h_gate_bias")
+    return Work(forward, tuple(t[name] for name in ("x", "c", "h", *links, *biases)), ("c_new", "h_new"))
+
+
+class Noise(torch.nn.Module):
+    def __init__(self, sd):
+        super().__init__()
+        self.sd = sd
+
+    def forward(self, x):
+        return x + self.sd * torch.randn_like(x)
+
+
+def deep_retina_model(noise):
+    nn = torch.nn
+    return nn.Sequential(nn.Conv2d(40, 8, 15), nn.Flatten(), nn.BatchNorm1d(10368), Noise(noise), nn.ReLU(),
+                         nn.Unflatten(1, (8, 36, 36)), nn.Conv2d(8, 8, 11), nn.Flatten(), nn.BatchNorm1d(5408),
+                         Noise(noise), nn.ReLU(), nn.Linear(5408, 5, bias=False), nn.BatchNorm1d(5), nn.Softplus())
+
+
+def training_step(model, t, a, memory_format=torch.contiguous_format, **kind):
+    """Forward, loss, backward and Adam; the operands after x and target are the parameters, in the model's order."""
+    model = model.to(device=t["x"].device, memory_format=memory_format)
+    parameters = list(model.parameters())
+    operands = [t[name] for name in t if name not in ("x", "target", "loss")]
+    decayed = [p for p in parameters if p.dim() > 1]
+    state = {}
+
+    def prepare(work):
+        with torch.no_grad():
+            for parameter, operand in zip(parameters, operands, strict=True):
+                parameter.copy_(operand)
+        groups = [{"params": decayed, "weight_decay": a["weight_decay"][0]},
+                  {"params": [p for p in parameters if p.dim() < 2]}]
+        state["optimizer"] = torch.optim.Adam(groups, lr=a["lr"][0], **kind)
+
+    def step(x, target):
+        state["optimizer"].zero_grad(set_to_none=True)
+        loss = F.poisson_nll_loss(model(x), target, log_input=False, eps=a["eps"][0])
+        loss.backward()
+        state["optimizer"].step()
+        return loss.detach().reshape(1)
+
+    return Work(step, (t["x"], t["target"]), ("loss",), grad=True, prepare=prepare)
+
+
+def deep_retina(t, a, which, memory_format=torch.contiguous_format):
+    return training_step(deep_retina_model(a["noise"][0]), t, a, memory_format, fused=True)
+
+
+def ln(t, a, which):
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(100000, 5), torch.nn.Softplus())
+    return training_step(model, t, a, fused=True)
+
+
+def softmax(t, a, which):
+    return Work(lambda x: F.softmax(x, -1), (t["x"],), ("y",))
+
+
+def relu(t, a, which):
+    return Work(F.relu, (t["x"],), ("y",))
+
+
+def add(t, a, which):
+    return Work(lambda a, b, y: torch.add(a, b, out=y), (t["a"], t["b"], t["y"]), ("y",))
+
+
+def column_sum(t, a, which):
+    return Work(lambda x: x.sum((0, 2, 3)), (t["x"],), ("y",))
+
+
+def group_norm(t, a, which):
+    groups, eps = int(a["groups"][0]), a["eps"][0]
+    return Work(lambda x, gamma, beta: F.group_norm(x, groups, gamma, beta, eps), (t["x"], t["gamma"], t["beta"]), ("y",))
+
+
 CASES = {case.__name__: case for case in (conv2d, conv2d_windows, max_pool2d, batch_norm, lstm, matmul, cross_entropy,
-                                          poisson_head, adam, dropout, normal, unit_norm, head)}
+                                          poisson_head, adam, dropout, normal, unit_norm, head, rgc_step,
+                                          deep_retina, ln, softmax, relu, add, column_sum, group_norm)}
 
 
 class Way:
     """One way of having a case done: an order of [N, C, H, W] tensors, arguments of the case, a context around it."""
 
     def __init__(self, layout="", engine="", memory_format=torch.contiguous_format, context=contextlib.nullcontext,
-                 **arguments):
+                 arguments=None):
         self.layout, self.engine, self.memory_format = layout, engine, memory_format
-        self.context, self.arguments = context, arguments
+        self.context, self.arguments = context, arguments or {}
 
 
 def ways(case, device):
-    if case in ("conv2d", "max_pool2d", "batch_norm", "conv2d_windows"):
-        return [Way("nchw"), Way("channels_last", memory_format=torch.channels_last)]
+    if case == "conv2d_windows":
+        return [Way("nchw", arguments={"last": False}),
+                Way("channels_last", memory_format=torch.channels_last, arguments={"last": True})]
+    if case in ("conv2d", "max_pool2d", "batch_norm", "rgc_step", "deep_retina"):
+        last = {"memory_format": torch.channels_last}
+        return [Way("nchw"), Way("channels_last", **last, arguments=last if case == "deep_retina" else {})]
     if case == "lstm" and device == "cpu":
         return [Way(engine="onednn" if on else "aten",
                     context=lambda on=on: torch.backends.mkldnn.flags(enabled=on)) for on in (True, False)]
     if case == "adam":
-        return [Way(engine="fused", fused=True), Way(engine="foreach", foreach=True),
-                Way(engine="single", foreach=False)]
+        return [Way(engine="fused", arguments={"fused": True}), Way(engine="foreach", arguments={"foreach": True}),
+                Way(engine="single", arguments={"foreach": False})]
     return [Way()]

@@ -38,7 +38,7 @@ def options_of(arguments):
     parser.add_argument("--continue", dest="go_on", action="store_true", help="of tests and sanitize: run only what "
                         "the results in --out do not show as passed by this build on this GPU")
     parser.add_argument("--steps", type=int, default=0, help="of tests and train: steps of a training")
-    parser.add_argument("--quick", action="store_true", help="of bench: a third of the cases")
+    parser.add_argument("--quick", action="store_true", help="of bench: the most telling cases, few rounds")
     parser.add_argument("--build", default="build/gpu", help=argparse.SUPPRESS)
     parser.add_argument("--root", default=".", help=argparse.SUPPRESS)
     parser.add_argument("--sanitizer", default="", help=argparse.SUPPRESS)
