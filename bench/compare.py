@@ -101,9 +101,10 @@ def compare(before_path, after_path, fail_above, only_changed, out):
             continue
         worse = fail_above is not None and decisive.mark == "slower" and decisive.median > fail_above
         failed += worse
+        noise = " (noisy)" if old[k].get("noisy") or new[k].get("noisy") else ""
         if decisive.mark or not only_changed:
             print(f"{label(old[k]):<{width}}  {str(times or '-'):>22}  {str(ratios or '-'):>22}  "
-                  f"{decisive.mark:6}  {peer_of(old[k])}{'  FAILS' if worse else ''}", file=out)
+                  f"{decisive.mark:6}  {peer_of(old[k])}{noise}{'  FAILS' if worse else ''}", file=out)
     marks = [(change(old[k], new[k], ratio) or change(old[k], new[k], ours)) for k in both]
     count = lambda mark: sum(m is not None and m.mark == mark for m in marks)
     print(f"{len(both)} compared: {count('faster')} faster, {count('slower')} slower, the others within their spread; "

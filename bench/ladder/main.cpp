@@ -11,6 +11,7 @@
 #include "bench/machine.h"
 #include "bench/program.h"
 #include "bench/report.h"
+#include "tensor/names.h"
 
 namespace {
 
@@ -18,6 +19,15 @@ using namespace fovea;
 using namespace fovea::bench;
 
 int run(const std::string& filter, int rounds, const std::string& json) {
+  std::vector<ladder::Family> families = ladder::families();
+  std::string names;
+  for (const ladder::Family& family : families) names += " " + family.name;
+  std::erase_if(families, [&](const ladder::Family& family) { return !matches(family.name, filter); });
+  if (families.empty()) {
+    std::cerr << fmt::format("fovea_ladder: no family has '{}' in its name; there are{}\n", printable(filter),
+                             names);
+    return apps::kWrongUsage;
+  }
   const Device device = Device::cpu({.threads = 1});
   const MachineFacts machine = read_machine_facts(device);
   const Ceilings ceilings = measure_ceilings(device, 1);
@@ -27,17 +37,10 @@ int run(const std::string& filter, int rounds, const std::string& json) {
   std::cout << "note: this build has asserts and is not optimised as a release: gains will differ\n";
 #endif
   nlohmann::ordered_json found = nlohmann::ordered_json::array();
-  for (const ladder::Family& family : ladder::families()) {
-    if (!matches(family.name, filter)) continue;
+  for (const ladder::Family& family : families) {
     const std::vector<ladder::Climbed> climbed = ladder::climb(family, rounds);
     std::cout << ladder::table(family, climbed, ceilings) << std::flush;
     found.push_back(ladder::to_json(family, climbed, ceilings));
-  }
-  if (found.empty()) {
-    std::cerr << "fovea_ladder: no family has '" << filter << "' in its name; there are";
-    for (const ladder::Family& family : ladder::families()) std::cerr << " " << family.name;
-    std::cerr << "\n";
-    return apps::kWrongUsage;
   }
   const nlohmann::ordered_json report{{"machine",
                                        {{"device", machine.device},

@@ -245,6 +245,9 @@ class Compare(Folder):
         self.assertIn("faster", lines["3x3.a"])
         self.assertIn("3 compared: 1 faster, 1 slower, the others within their spread; 1 only before, 1 only after", out)
         self.assertNotIn("conv2", self.compared(before, after, "--changed")[1])
+        self.assertNotIn("noisy", out)
+        after["cases"][0]["noisy"] = True
+        self.assertIn("onednn 3.7 (noisy)", self.compared(before, after)[1])
 
     def test_a_slower_machine_is_no_slower_library(self):
         before = results(case("conv1.forward.n32"))
