@@ -18,9 +18,10 @@ void look_for(const Ready& ready) {
 
 }  // namespace
 
-Pool::Pool(int threads, MemorySource memory) : arena_(std::move(memory)) {
+Pool::Pool(int threads, MemorySource memory)
+    : arena_(std::move(memory)), threads_(threads), shares_(std::make_unique<Share[]>(threads)) {
   try {
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+    for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
   } catch (...) {  // those that started wait for work: joined as they are, they would never end
     stop();
     throw;
@@ -39,7 +40,7 @@ void Pool::stop() {
 }
 
 void Pool::run(std::int64_t parts, void (*body)(void*, std::int64_t), void* context) {
-  Job job{body, context, parts};
+  Job job{body, context};
   if (parts <= 1 || workers_.empty()) {
     for (std::int64_t part = 0; part < parts; ++part) attempt(job, part);
   } else {
@@ -47,11 +48,15 @@ void Pool::run(std::int64_t parts, void (*body)(void*, std::int64_t), void* cont
     {
       const std::lock_guard lock(mutex_);
       job_ = &job;
+      for (int k = 0; k < threads_; ++k) {
+        shares_[k].next = parts * k / threads_;
+        shares_[k].end = parts * (k + 1) / threads_;
+      }
       ++generation_;
       wake = asleep_ > 0;
     }
     if (wake) wake_.notify_all();
-    drain(job);
+    drain(job, 0);
     look_for([this] { return busy_ == 0; });
     std::unique_lock lock(mutex_);
     finished_.wait(lock, [this] { return busy_ == 0; });
@@ -60,8 +65,11 @@ void Pool::run(std::int64_t parts, void (*body)(void*, std::int64_t), void* cont
   if (job.failure != nullptr) std::rethrow_exception(std::move(job.failure));
 }
 
-void Pool::drain(Job& job) {
-  for (std::int64_t part; (part = job.next++) < job.parts;) attempt(job, part);
+void Pool::drain(Job& job, int thread) {
+  for (int k = 0; k < threads_; ++k) {
+    Share& share = shares_[(thread + k) % threads_];
+    for (std::int64_t part; (part = share.next++) < share.end;) attempt(job, part);
+  }
 }
 
 void Pool::attempt(Job& job, std::int64_t part) {
@@ -87,7 +95,7 @@ void Pool::await_job(std::unique_lock<std::mutex>& lock, std::uint64_t seen) {
   --asleep_;
 }
 
-void Pool::work() {
+void Pool::work(int thread) {
   std::uint64_t seen = 0;
   std::unique_lock lock(mutex_);
   for (;;) {
@@ -97,7 +105,7 @@ void Pool::work() {
     ++busy_;
     Job& job = *job_;
     lock.unlock();
-    drain(job);
+    drain(job, thread);
     lock.lock();
     if (--busy_ == 0) finished_.notify_one();
   }

@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <type_traits>
@@ -29,7 +30,7 @@ class Pool {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+  int threads() const { return threads_; }
   Arena& arena() { return arena_; }
 
   /// Calls body(context, part) for every part in 0..parts-1, on any thread, in any order.
@@ -42,19 +43,26 @@ class Pool {
   struct Job {
     void (*body)(void*, std::int64_t);
     void* context;
-    std::int64_t parts;
-    std::atomic<std::int64_t> next = 0;
     std::int64_t failed_part = 0;  // the lowest that threw
     std::exception_ptr failure = nullptr;
   };
 
+  /// Parts of the job that one thread takes first: a neighbour in memory, and the same part of the kernel before, are
+  /// likely to be in its caches. Who has none left goes on with those of others. A cache line each.
+  struct alignas(64) Share {
+    std::atomic<std::int64_t> next = 0;
+    std::int64_t end = 0;
+  };
+
   void stop();
-  void work();
-  void drain(Job& job);
+  void work(int thread);
+  void drain(Job& job, int thread);
   void attempt(Job& job, std::int64_t part);
   void await_job(std::unique_lock<std::mutex>& lock, std::uint64_t seen);
 
   Arena arena_;
+  const int threads_;
+  const std::unique_ptr<Share[]> shares_;  // of each thread; the caller is thread 0
   std::vector<std::jthread> workers_;
   std::mutex mutex_;
   std::condition_variable wake_, finished_;
