@@ -83,11 +83,14 @@ struct Straight {
   }
 };
 
-/// A power of two below `batch`, rounded up, but of 4 to 8 samples; a smaller batch itself.
-std::int64_t small_batch(std::int64_t batch) {
+/// Two batches to try, the larger one no larger than `batch` unless that is 1. Convolutions by transforms take images in
+/// groups of 32 and are left aside for a few: what smaller batches need says little about large ones.
+std::pair<std::int64_t, std::int64_t> trial_batches(std::int64_t batch) {
   std::int64_t divisor = 1;
-  while (batch / divisor >= 8) divisor *= 2;
-  return (batch + divisor - 1) / divisor;
+  while (batch / divisor >= 64) divisor *= 2;
+  if (divisor == 1) return {(batch + 1) / 2, std::max<std::int64_t>(batch, 2)};
+  const std::int64_t few = (batch + divisor - 1) / divisor;
+  return {few, 2 * few};
 }
 
 std::int64_t total_bytes(const nn::Module& module, bool trained) {
@@ -145,9 +148,9 @@ MemoryPlan plan_memory(const Config& config, const Probe& probe, const Device& d
     if (name.starts_with("moment")) plan.moments += tensor.bytes();
 
   if (own.kind() == DeviceKind::cuda) ++batches;  // the next one is copied meanwhile (tensor/upload.h)
-  const std::int64_t few = small_batch(plan.batch);
+  const auto [few, more] = trial_batches(plan.batch);
   const Trial one = try_step(config, trainable, optimizer, probe, few, own, batches);
-  const Trial two = try_step(config, trainable, optimizer, probe, 2 * few, own, batches);
+  const Trial two = try_step(config, trainable, optimizer, probe, more, own, batches);
   plan.data = Straight(one, two, one.data, two.data).at(plan.batch);
   plan.kept = Straight(one, two, one.kept, two.kept).at(plan.batch);
   double largest = HUGE_VAL;

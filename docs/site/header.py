@@ -168,7 +168,7 @@ class Reader:
             if not name or name.endswith("_detail") or name == "namespace":
                 return None
             return Declaration("namespace", name, flat, number, doc, members)
-        kind = re.match(r"(class|struct|enum class|enum|union)\s+(?:\[\[\w+\]\] )?(\w+(?:<[^>]*>)?)(.*)", bare)
+        kind = re.match(r"(class|struct|enum class|enum|union)\s+(?:\[\[\w+\]\] |alignas\(\d+\) )?(\w+(?:<[^>]*>)?)(.*)", bare)
         if kind and end == "{" and "(" not in re.sub(r"alignas\([^)]*\)", "", kind[3]):
             if kind[1].startswith("enum"):
                 members = self.enumerators()

@@ -17,6 +17,7 @@ struct WeightSpectra {
   Index planes() const { return vectors() * 2 * kLanes; }
   Index frequency() const { return 2 * planes(); }  // floats of one
   Index columns() const { return spectrum.across->length / 2 + 1; }
+  Index working() const { return spectrum.across->length * height * kLine; }  // floats of a vector
   Index floats() const { return columns() * spectrum.down->length * frequency(); }
 };
 
@@ -30,10 +31,9 @@ void store_halves(Complex a, Complex b, float scale, float* re, float* im) {
 }
 
 /// Spectra of 2·kLanes planes: kLanes as real, kLanes as imaginary parts.
-void transform_weights(Pool& pool, const WeightSpectra& s, const float* w, Index vector, float* out) {
+void transform_weights(const WeightSpectra& s, const float* w, Index vector, float* rows, float* out) {
   const Fft &across = *s.spectrum.across, &down = *s.spectrum.down;
   const Index taps = s.height * s.width, count = s.inputs * s.outputs;
-  const Scratch<float> rows(pool, across.length * s.height * kLine, "conv2d");
   alignas(64) float line[kLongest * kLine];
   const float* planes[kLine];
   for (Index l = 0; l < kLine; ++l) {
@@ -44,14 +44,13 @@ void transform_weights(Pool& pool, const WeightSpectra& s, const float* w, Index
     for (Index l = 0; l < kLine; ++l)
       for (Index j = 0; j < s.width; ++j)
         line[j * kLine + l] = planes[l] != nullptr ? planes[l][r * s.width + j] : 0.0f;
-    across.forward(line, {kLine, 0, s.width}, rows.data() + r * kLine, {s.height * kLine, 0, across.length});
+    across.forward(line, {kLine, 0, s.width}, rows + r * kLine, {s.height * kLine, 0, across.length});
   }
   alignas(64) float other[kLongest * kLine];
   for (Index kx = 0; kx < s.columns(); ++kx) {
     const Index mirrored = (across.length - kx) % across.length;
-    down.forward(rows.data() + kx * s.height * kLine, {kLine, 0, s.height}, line, {kLine, 0, down.length});
-    down.forward(rows.data() + mirrored * s.height * kLine, {kLine, 0, s.height}, other,
-                 {kLine, 0, down.length});
+    down.forward(rows + kx * s.height * kLine, {kLine, 0, s.height}, line, {kLine, 0, down.length});
+    down.forward(rows + mirrored * s.height * kLine, {kLine, 0, s.height}, other, {kLine, 0, down.length});
     for (Index ky = 0; ky < down.length; ++ky) {
       float* const to = out + (kx * down.length + ky) * s.frequency() + vector * kLine;
       store_halves(Complex::load(line + ky * kLine),
@@ -75,7 +74,14 @@ struct Product {
   Rows rows() const { return {w.spectrum.across, x.row_vectors(), x.height}; }
   Index finished_row() const { return (w.spectrum.across->length + 1) * kLine; }
   Index finished() const { return outputs * height * finished_row(); }  // floats
-  void column(Pool& pool, Index group, Index kx, const float* rows, const float* weights, float* out) const;
+  // Odd numbers of lines, so that columns spread over the sets of the cache.
+  Index x_row() const { return (x.group_vectors() | 1) * kLine; }
+  Index y_row() const { return (outputs | 1) * kLine; }
+  Index working() const {
+    return w.spectrum.down->length * (x_row() + y_row()) + x_row();
+  }  // floats of a column
+  void column(Index group, Index kx, const float* rows, const float* weights, const Index* first,
+              float* memory, float* out) const;
   void write_rows(Index group, Index part, const float* finished) const;
 };
 
@@ -136,36 +142,31 @@ void sum_channels_of(Index outputs, bool conjugate, const Channels& channels, co
 }
 
 /// All of one kx: columns of x, sums over channels, columns of y.
-void Product::column(Pool& pool, Index group, Index kx, const float* rows_data, const float* weights,
-                     float* out) const {
+void Product::column(Index group, Index kx, const float* rows_data, const float* weights, const Index* first,
+                     float* memory, float* out) const {
   const Fft &across = *w.spectrum.across, &down = *w.spectrum.down;
   const Index n = down.length, vectors = x.group_vectors();
-  const Index x_row = (vectors + 1 - vectors % 2) * kLine;  // odd: columns spread over the cache's sets
-  const Index y_row = (outputs + 1 - outputs % 2) * kLine;
-  const Scratch<float> x_data(pool, n * x_row, "conv2d"), y_data(pool, n * y_row, "conv2d");
-  const Scratch<Index> first(pool, x.channels, "conv2d");
+  float *const x_data = memory, *const y_data = x_data + n * x_row(), *const line = y_data + n * y_row();
   const Rows r = rows();
   const float* const slab = rows_data + kx * r.slab();
   for (Index v = 0; v < vectors; ++v) {
     const Index from = x.row_vector(group, v);
-    const Part all{kLine, x.top, x.height}, column{x_row, 0, n};
+    const Part all{kLine, x.top, x.height}, column{x_row(), 0, n};
     if (from < r.vectors) {
       fetch(slab + from * x.height * kLine, x.height * kLine);
-      down.forward(slab + from * x.height * kLine, all, x_data.data() + v * kLine, column);
+      down.forward(slab + from * x.height * kLine, all, x_data + v * kLine, column);
     } else
       for (Index ky = 0; ky < n; ++ky)
-        Complex{Vec::zero(), Vec::zero()}.store(x_data.data() + ky * x_row + v * kLine);
+        Complex{Vec::zero(), Vec::zero()}.store(x_data + ky * x_row() + v * kLine);
   }
-  Channels channels{x.channels, first.data(), kLanes};
-  for (Index c = 0; c < x.channels; ++c) first.data()[c] = x.rolling() ? x.first_pair(c) : c * kLine;
+  Channels channels{x.channels, first, kLanes};
   if (x.rolling()) {  // real parts together, so that a channel's pairs lie side by side
     channels.im = vectors * kLanes;
-    Scratch<float> line(pool, x_row, "conv2d");
     for (Index ky = 0; ky < n; ++ky) {
-      float* const row = x_data.data() + ky * x_row;
-      for (Index v = 0; v < 2 * vectors; ++v) Vec::load(row + v * kLanes).store(line.data() + v * kLanes);
+      float* const row = x_data + ky * x_row();
+      for (Index v = 0; v < 2 * vectors; ++v) Vec::load(row + v * kLanes).store(line + v * kLanes);
       for (Index v = 0; v < vectors; ++v) {
-        const Complex z = Complex::load(line.data() + v * kLine);
+        const Complex z = Complex::load(line + v * kLine);
         z.re.store(row + v * kLanes);
         z.im.store(row + channels.im + v * kLanes);
       }
@@ -175,12 +176,12 @@ void Product::column(Pool& pool, Index group, Index kx, const float* rows_data, 
   const Index column = mirrored ? across.length - kx : kx;
   for (Index ky = 0; ky < n; ++ky) {
     const Index row = mirrored ? (n - ky) % n : ky;
-    sum_channels_of(outputs, conjugate != mirrored, channels, x_data.data() + ky * x_row,
+    sum_channels_of(outputs, conjugate != mirrored, channels, x_data + ky * x_row(),
                     {weights + (column * n + row) * w.frequency(), w.planes(), w_in, w_out},
-                    y_data.data() + ky * y_row);
+                    y_data + ky * y_row());
   }
   for (Index o = 0; o < outputs; ++o)
-    down.inverse(y_data.data() + o * kLine, {y_row, 0, n}, out + o * height * finished_row() + kx * kLine,
+    down.inverse(y_data + o * kLine, {y_row(), 0, n}, out + o * height * finished_row() + kx * kLine,
                  {finished_row(), top, height});
 }
 
@@ -213,18 +214,25 @@ void multiply_spectra(Pool& pool, const Product& k, const float* w) {
   const Rows rows = k.rows();
   const Scratch<float> weights(pool, k.w.floats(), "conv2d"), row_data(pool, rows.floats(), "conv2d"),
       finished(pool, k.finished(), "conv2d");
+  const Scratch<Index> first_of(pool, k.x.channels, "conv2d");
+  for (Index c = 0; c < k.x.channels; ++c) first_of.data()[c] = k.x.rolling() ? k.x.first_pair(c) : c * kLine;
   const Index vectors = k.w.vectors();
   for (Index group = 0; group < k.x.groups(); ++group) {
-    const bool first = group == 0, transform = first || !k.x.rolling();
-    const Index weight_parts = first ? vectors : 0;
-    for_parts(pool, weight_parts + (transform ? rows.parts() : 0), [&](Index part) {
-      if (part < weight_parts)
-        transform_weights(pool, k.w, w, part, weights.data());
-      else
-        transform_rows(k.x, rows, group, part - weight_parts, row_data.data());
+    if (group == 0)
+      for_parts_with(pool, vectors, k.w.working(), "conv2d", [&](Index part, float* memory) {
+        transform_weights(k.w, w, part, memory, weights.data());
+      });
+    if (group == 0 || !k.x.rolling())
+      for_parts(pool, rows.parts(),
+                [&](Index part) { transform_rows(k.x, rows, group, part, row_data.data()); });
+    for_parts_with(pool, k.w.columns(), k.working(), "conv2d", [&](Index kx, float* memory) {
+      const auto column = [&](Index x) {
+        k.column(group, x, row_data.data(), weights.data(), first_of.data(), memory, finished.data());
+      };
+      column(kx);  // and its mirror image, while its weights are in the cache
+      const Index mirrored = rows.fft->length - kx;
+      if (mirrored != kx && kx > 0) column(mirrored);
     });
-    for_parts(pool, rows.fft->length,
-              [&](Index kx) { k.column(pool, group, kx, row_data.data(), weights.data(), finished.data()); });
     for_parts(pool, k.outputs * blocks_of(k.height, kPartRows),
               [&](Index part) { k.write_rows(group, part, finished.data()); });
   }

@@ -142,6 +142,22 @@ void transform_rows(const Planes& x, const Rows& rows, Index group, Index part, 
   if (streamed) finish_streams();
 }
 
+/// Calls f(part, memory) for every part, with `floats` of working memory that belong to the thread meanwhile: as much
+/// memory for any order in which the threads arrive.
+template <class F>
+void for_parts_with(Pool& pool, Index parts, Index floats, const char* owner, F&& f) {
+  const Index workers = least(parts, pool.threads());
+  const Scratch<float> memory(pool, workers * floats, owner);
+  Index next = 0;
+  for_parts(pool, workers, [&](Index worker) {
+    for (;;) {
+      const Index part = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED);
+      if (part >= parts) return;
+      f(part, memory.data() + worker * floats);
+    }
+  });
+}
+
 /// Both axes of a convolution's transforms.
 struct Spectrum {
   const Fft *across, *down;

@@ -27,9 +27,14 @@ struct GradWeight {
   Index vectors() const { return blocks_of(planes(), kLanes); }
   Index sums_column() const { return spectrum.down->length * kLine; }  // floats of one kx
   Index sums() const { return vectors() * spectrum.across->length * sums_column(); }
-  void column(Pool& pool, Index group, Index kx, const float* x_rows, const float* dy_rows,
+  Index pairs_of(const Planes& p) const { return p.group_vectors() * kLanes; }
+  Index column_working() const {  // floats
+    return (blocks() * (pairs_of(x) + pairs_of(dy)) + vectors() * kLanes) * kLine;
+  }
+  Index write_working() const { return kernel_height * spectrum.across->length * kLine; }
+  void column(Index group, Index kx, const float* x_rows, const float* dy_rows, float* memory,
               float* sums) const;
-  void write(Pool& pool, Index vector, const float* sums, float* dw) const;
+  void write(Index vector, const float* sums, float* memory, float* dw) const;
 };
 
 /// Pairs of images of one kx, turned: [block of ky][pair], complex vectors of kLanes ky.
@@ -94,21 +99,19 @@ constexpr SumPairs kSumPairs[kTileIn][kTileOut] = {
     {sum_pairs<2, 1>, sum_pairs<2, 2>, sum_pairs<2, 3>, sum_pairs<2, 4>}};
 
 /// All of one kx; adds to the sums of the groups before.
-void GradWeight::column(Pool& pool, Index group, Index kx, const float* x_rows, const float* dy_rows,
+void GradWeight::column(Index group, Index kx, const float* x_rows, const float* dy_rows, float* memory,
                         float* sums) const {
-  const Index x_pairs = x.group_vectors() * kLanes, dy_pairs = dy.group_vectors() * kLanes,
-              n = spectrum.down->length;
+  const Index x_pairs = pairs_of(x), dy_pairs = pairs_of(dy), n = spectrum.down->length;
   const Index images = least(kGroup, x.images - group * kGroup), pairs = blocks_of(images, 2);
-  const Scratch<float> xs(pool, blocks() * x_pairs * kLine, "conv2d_grad_weight"),
-      dys(pool, blocks() * dy_pairs * kLine, "conv2d_grad_weight"),
-      products(pool, vectors() * kLanes * kLine, "conv2d_grad_weight");
-  turn_columns(x, rows_of(x), *spectrum.down, group, kx, x_rows, x_pairs, xs.data());
-  turn_columns(dy, rows_of(dy), *spectrum.down, group, kx, dy_rows, dy_pairs, dys.data());
+  float *const xs = memory, *const dys = xs + blocks() * x_pairs * kLine;
+  float* const products = dys + blocks() * dy_pairs * kLine;
+  turn_columns(x, rows_of(x), *spectrum.down, group, kx, x_rows, x_pairs, xs);
+  turn_columns(dy, rows_of(dy), *spectrum.down, group, kx, dy_rows, dy_pairs, dys);
   for (Index i = planes() * kLine; i < vectors() * kLanes * kLine; i += kLanes)
-    Vec::zero().store(products.data() + i);
+    Vec::zero().store(products + i);
   for (Index b = 0; b < blocks(); ++b) {
-    const float* const x_block = xs.data() + b * x_pairs * kLine;
-    const float* const dy_block = dys.data() + b * dy_pairs * kLine;
+    const float* const x_block = xs + b * x_pairs * kLine;
+    const float* const dy_block = dys + b * dy_pairs * kLine;
     for (Index o = 0; o < dy.channels; o += kTileOut) {
       const float* slopes[kTileOut];
       const Index outs = least(kTileOut, dy.channels - o);
@@ -117,7 +120,7 @@ void GradWeight::column(Pool& pool, Index group, Index kx, const float* x_rows, 
         const float* inputs[kTileIn];
         const Index ins = least(kTileIn, x.channels - c);
         for (Index i = 0; i < ins; ++i) inputs[i] = x_block + x.first_pair(c + i) * kLine;
-        kSumPairs[ins - 1][outs - 1](inputs, slopes, pairs, products.data() + (c * dy.channels + o) * kLine,
+        kSumPairs[ins - 1][outs - 1](inputs, slopes, pairs, products + (c * dy.channels + o) * kLine,
                                      dy.channels * kLine);
       }
     }
@@ -125,7 +128,7 @@ void GradWeight::column(Pool& pool, Index group, Index kx, const float* x_rows, 
       for (Index part = 0; part < 2; ++part) {
         Vec square[kLanes];
         for (Index l = 0; l < kLanes; ++l)
-          square[l] = Vec::load(products.data() + (v * kLanes + l) * kLine + part * kLanes);
+          square[l] = Vec::load(products + (v * kLanes + l) * kLine + part * kLanes);
         transpose(square);
         float* const to =
             sums + (v * spectrum.across->length + kx) * sums_column() + b * kLanes * kLine + part * kLanes;
@@ -136,18 +139,17 @@ void GradWeight::column(Pool& pool, Index group, Index kx, const float* x_rows, 
 }
 
 /// kLanes planes of dw.
-void GradWeight::write(Pool& pool, Index vector, const float* sums, float* dw) const {
+void GradWeight::write(Index vector, const float* sums, float* memory, float* dw) const {
   const Fft &across = *spectrum.across, &down = *spectrum.down;
   const Index row = across.length * kLine;
-  const Scratch<float> columns(pool, kernel_height * row, "conv2d_grad_weight");
   for (Index kx = 0; kx < across.length; ++kx) {
     const float* const column = sums + (vector * across.length + kx) * sums_column();
     fetch(column, sums_column());
-    down.inverse(column, {kLine, 0, down.length}, columns.data() + kx * kLine, {row, 0, kernel_height});
+    down.inverse(column, {kLine, 0, down.length}, memory + kx * kLine, {row, 0, kernel_height});
   }
   alignas(64) float line[kLongest * kLine];
   for (Index r = 0; r < kernel_height; ++r) {
-    across.inverse(columns.data() + r * row, {kLine, 0, across.length}, line, {kLine, 0, kernel_width});
+    across.inverse(memory + r * row, {kLine, 0, across.length}, line, {kLine, 0, kernel_width});
     for (Index l = 0; l < least(kLanes, planes() - vector * kLanes); ++l) {
       const Index plane = vector * kLanes + l, c = plane / dy.channels, o = plane % dy.channels;
       float* const to = dw + ((o * x.channels + c) * kernel_height + r) * kernel_width;
@@ -171,10 +173,13 @@ void grad_weight_by_fft(Queue& queue, const Conv2d& s, const float* x, const flo
       else
         transform_rows(g.dy, dy_rows, group, part - x_parts, dy_data.data());
     });
-    for_parts(queue, g.spectrum.across->length,
-              [&](Index kx) { g.column(queue, group, kx, x_data.data(), dy_data.data(), sums.data()); });
+    for_parts_with(queue, g.spectrum.across->length, g.column_working(), "conv2d_grad_weight",
+                   [&](Index kx, float* memory) {
+                     g.column(group, kx, x_data.data(), dy_data.data(), memory, sums.data());
+                   });
   }
-  for_parts(queue, g.vectors(), [&](Index vector) { g.write(queue, vector, sums.data(), dw); });
+  for_parts_with(queue, g.vectors(), g.write_working(), "conv2d_grad_weight",
+                 [&](Index vector, float* memory) { g.write(vector, sums.data(), memory, dw); });
 }
 
 }  // namespace fovea::cpu
