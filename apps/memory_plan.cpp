@@ -83,6 +83,31 @@ struct Straight {
   }
 };
 
+/// Two trials, and what follows from them for other batches.
+struct Trials {
+  Trial one, two;
+
+  std::int64_t peak(std::int64_t batch) const {
+    std::int64_t peak = 0;
+    for (const Straight& line : lines()) peak = std::max(peak, line.at(batch));
+    return peak;
+  }
+  /// The largest batch that stays within the limit; HUGE_VAL if all do.
+  double up_to(std::int64_t limit) const {
+    double largest = HUGE_VAL;
+    for (const Straight& line : lines()) largest = std::min(largest, line.up_to(static_cast<double>(limit)));
+    return std::max(0.0, std::floor(largest));
+  }
+
+ private:
+  std::vector<Straight> lines() const {  // of each moment of a step
+    std::vector<Straight> lines;
+    for (std::size_t i = 0; i < std::min(one.peaks.size(), two.peaks.size()); ++i)
+      lines.emplace_back(one, two, one.peaks[i], two.peaks[i]);
+    return lines;
+  }
+};
+
 /// Two batches to try, the larger one no larger than `batch` unless that is 1. Convolutions by transforms take images in
 /// groups of 32 and are left aside for a few: what smaller batches need says little about large ones.
 std::pair<std::int64_t, std::int64_t> trial_batches(std::int64_t batch) {
@@ -132,6 +157,25 @@ Probe standard_probe(const Config& config) {
           }};
 }
 
+namespace {
+
+/// Below the batches of the trials the lines say nothing, as kernels may go other ways there: those are tried.
+std::int64_t largest_batch(const Trials& trials, std::int64_t limit,
+                           const std::function<Trials(std::int64_t)>& tried) {
+  const double largest = trials.up_to(limit);
+  if (largest >= static_cast<double>(trials.one.batch)) return std::llround(largest);
+  for (std::int64_t batch = trials.one.batch / 2; batch > 0; batch /= 2) {
+    const Trials smaller = tried(batch);
+    if (smaller.peak(batch) > limit) continue;
+    const auto more = static_cast<std::int64_t>(
+        std::clamp(smaller.up_to(limit), static_cast<double>(batch), static_cast<double>(2 * batch - 1)));
+    return tried(more).peak(more) <= limit ? more : batch;
+  }
+  return 0;
+}
+
+}  // namespace
+
 MemoryPlan plan_memory(const Config& config, const Probe& probe, const Device& device, int batches) {
   const Device own =
       device.kind() == DeviceKind::cuda ? Device::parse(device.name(), device.math()) : Device::cpu();
@@ -148,21 +192,20 @@ MemoryPlan plan_memory(const Config& config, const Probe& probe, const Device& d
     if (name.starts_with("moment")) plan.moments += tensor.bytes();
 
   if (own.kind() == DeviceKind::cuda) ++batches;  // the next one is copied meanwhile (tensor/upload.h)
-  const auto [few, more] = trial_batches(plan.batch);
-  const Trial one = try_step(config, trainable, optimizer, probe, few, own, batches);
-  const Trial two = try_step(config, trainable, optimizer, probe, more, own, batches);
+  const auto tried = [&](std::int64_t batch) -> Trials {
+    const auto [few, more] = trial_batches(batch);
+    return {try_step(config, trainable, optimizer, probe, few, own, batches),
+            try_step(config, trainable, optimizer, probe, more, own, batches)};
+  };
+  const Trials trials = tried(plan.batch);
+  const Trial &one = trials.one, &two = trials.two;
   plan.data = Straight(one, two, one.data, two.data).at(plan.batch);
   plan.kept = Straight(one, two, one.kept, two.kept).at(plan.batch);
-  double largest = HUGE_VAL;
-  for (std::size_t i = 0; i < std::min(one.peaks.size(), two.peaks.size()); ++i) {
-    const Straight line(one, two, one.peaks[i], two.peaks[i]);
-    plan.peak = std::max(plan.peak, line.at(plan.batch));
-    if (plan.limit) largest = std::min(largest, line.up_to(static_cast<double>(*plan.limit)));
-  }
+  plan.peak = trials.peak(plan.batch);
   plan.working = std::max<std::int64_t>(
       0, plan.peak - plan.weights - plan.gradients - plan.moments - plan.data - plan.kept);
-  if (plan.limit && std::isfinite(largest))
-    plan.largest_batch = std::max<std::int64_t>(0, std::llround(std::floor(largest)));
+  if (plan.limit && std::isfinite(trials.up_to(*plan.limit)))
+    plan.largest_batch = largest_batch(trials, *plan.limit, tried);
   return plan;
 }
 
