@@ -67,7 +67,7 @@ Family gemm_family(const Matmul& s) {
        [s](const Device& device, const Pointers& p) {
          on_cpu(device, [&](auto& q) { gemm_packed(q, s, in(p, 0), in(p, 1), out(p)); });
        }}};
-  add_library(family, 1.0, "kernels::matmul: tiles given to OpenBLAS");
+  add_library(family, 1.0, "kernels::matmul: blocks by the shape, more numbers in a tile");
   return family;
 }
 
