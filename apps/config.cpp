@@ -53,7 +53,7 @@ std::optional<T> parse_number(std::string_view text) {
   return value;
 }
 
-std::optional<std::vector<std::int64_t>> parse_list(std::string_view text) {
+std::optional<Integers> parse_list(std::string_view text) {
   if (text.starts_with('[') && text.ends_with(']')) text = trimmed(text.substr(1, text.size() - 2));
   std::vector<std::int64_t> list;
   while (!text.empty()) {
@@ -113,7 +113,7 @@ Value checked(const Key& key, Value value, std::string_view origin) {
   } else if (const auto* text = std::get_if<std::string>(&value)) {
     if (!key.choices.empty() && std::find(key.choices.begin(), key.choices.end(), *text) == key.choices.end())
       refuse(key, shown(value), origin, did_you_mean(*text, key.choices));
-  } else if (const auto* list = std::get_if<std::vector<std::int64_t>>(&value)) {
+  } else if (const auto* list = std::get_if<Integers>(&value)) {
     for (const std::int64_t number : *list)
       if (!in_range(static_cast<double>(number))) refuse(key, shown(value), origin);
   }
@@ -207,7 +207,7 @@ std::int64_t Config::integer(std::string_view name) const { return get<std::int6
 double Config::real(std::string_view name) const { return get<double>(name); }
 const std::string& Config::text(std::string_view name) const { return get<std::string>(name); }
 const std::vector<std::int64_t>& Config::integers(std::string_view name) const {
-  return get<std::vector<std::int64_t>>(name);
+  return get<Integers>(name);
 }
 
 std::string Config::to_toml() const {

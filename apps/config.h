@@ -15,8 +15,16 @@
 
 namespace fovea::apps {
 
+/// A list of numbers. A type of its own: libstdc++ 12 takes a variant of strings and vectors for one whose copies cannot
+/// fail, and destroys what is not there if memory runs out in the middle of one.
+struct Integers : std::vector<std::int64_t> {
+  using std::vector<std::int64_t>::vector;
+  Integers(std::vector<std::int64_t> values)  // NOLINT: a list is meant to convert
+      : std::vector<std::int64_t>(std::move(values)) {}
+};
+
 /// A setting's value; which alternative it is, is the key's type.
-using Value = std::variant<bool, std::int64_t, double, std::string, std::vector<std::int64_t>>;
+using Value = std::variant<bool, std::int64_t, double, std::string, Integers>;
 
 /// As in TOML: true, 64, 0.001, "adam", [8, 8]. Reads back as the same value.
 std::string to_toml(const Value& value);

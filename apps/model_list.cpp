@@ -9,7 +9,6 @@
 namespace fovea::apps {
 namespace {
 
-using Integers = std::vector<std::int64_t>;
 
 ModelEntry deep_retina() {
   return {

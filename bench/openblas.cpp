@@ -3,6 +3,9 @@
 
 #include <cblas.h>
 
+#include <chrono>
+#include <thread>
+
 #include "bench/clock.h"
 
 namespace fovea::bench {
@@ -22,6 +25,8 @@ class OpenblasPeer final : public Peer {
     for (int i = 0; i < runs; ++i) multiply((first_set + i) % sets);
     const Elapsed spent{(seconds_now() - wall) * 1e3, (thread_seconds() - cpu) * 1e3};
     openblas_set_num_threads(1);
+    // Its threads look for work for 2^26 cycles before they sleep, on cores that the next side needs.
+    if (threads_ > 1) std::this_thread::sleep_for(std::chrono::milliseconds(30));
     return spent;
   }
   PeerInfo info() const override {
