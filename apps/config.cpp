@@ -206,9 +206,7 @@ bool Config::flag(std::string_view name) const { return get<bool>(name); }
 std::int64_t Config::integer(std::string_view name) const { return get<std::int64_t>(name); }
 double Config::real(std::string_view name) const { return get<double>(name); }
 const std::string& Config::text(std::string_view name) const { return get<std::string>(name); }
-const std::vector<std::int64_t>& Config::integers(std::string_view name) const {
-  return get<Integers>(name);
-}
+const std::vector<std::int64_t>& Config::integers(std::string_view name) const { return get<Integers>(name); }
 
 std::string Config::to_toml() const {
   // Tables in the order of their first key, so that keys of one table given apart still stand together.

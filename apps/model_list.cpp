@@ -9,7 +9,6 @@
 namespace fovea::apps {
 namespace {
 
-
 ModelEntry deep_retina() {
   return {
       .name = "deep-retina",
