@@ -9,6 +9,8 @@ namespace {
 
 inline constexpr int kFftLengths[] = {16, 20, 24, 32, 36, 40, 48, 50, 60, 64, 80, 100};
 inline constexpr int kFftLengthCount = sizeof kFftLengths / sizeof kFftLengths[0];
+inline constexpr int kLongestFft = kFftLengths[kFftLengthCount - 1];
+inline constexpr std::int64_t kFftCachedFloats = 1 << 20;  // more transformed rows go through memory
 
 /// Elements that a transform along rows, along columns, must have: Note [Circular] of kernels/cpu/conv2d_fft.h.
 constexpr std::int64_t fft_extent(std::int64_t inputs, std::int64_t outputs, std::int64_t kernel,
@@ -24,9 +26,8 @@ constexpr std::int64_t fft_height(const Conv2d& s) {
 }
 
 constexpr bool can_use_fft(const Conv2d& s) {
-  constexpr std::int64_t kLongest = kFftLengths[kFftLengthCount - 1];
-  return s.stride == Size2d(1) && s.dilation == Size2d(1) && s.groups == 1 && fft_width(s) <= kLongest &&
-         fft_height(s) <= kLongest;
+  return s.stride == Size2d(1) && s.dilation == Size2d(1) && s.groups == 1 && fft_width(s) <= kLongestFft &&
+         fft_height(s) <= kLongestFft;
 }
 constexpr bool can_use_gemm(const Conv2d& s) {
   return s.kernel_height == 1 && s.kernel_width == 1 && s.stride == Size2d(1) && s.padding == Padding2d(0) &&
@@ -43,7 +44,7 @@ constexpr std::int64_t fft_length(std::int64_t extent) {
 /// model is wrong. A transform takes kPerElement for each element of a line, more where the lines go through memory;
 /// images that do not fill their group cost as much as those that do.
 constexpr double fft_cost(const Conv2d& s, std::int64_t lanes) {
-  constexpr double kPerElement = 28, kPerStreamedElement = 60, kCached = 1 << 20;
+  constexpr double kPerElement = 28, kPerStreamedElement = 60;
   const auto in = static_cast<double>(s.in_channels), out = static_cast<double>(s.out_channels);
   const auto height = static_cast<double>(s.in_height), width = static_cast<double>(fft_length(fft_width(s)));
   const auto down = static_cast<double>(fft_length(fft_height(s))), pairs = static_cast<double>(2 * lanes);
@@ -51,7 +52,8 @@ constexpr double fft_cost(const Conv2d& s, std::int64_t lanes) {
   const double rows = (in * height + out * static_cast<double>(s.out_height())) * width;
   const double columns = (in + out) * width * down, products = 4 * in * out * width * down;
   const double weights = in * out / pairs * (static_cast<double>(s.kernel_height) + width) * down;
-  const double element = in * height * width * pairs > kCached ? kPerStreamedElement : kPerElement;
+  const bool cached = in * height * width * pairs <= static_cast<double>(kFftCachedFloats);
+  const double element = cached ? kPerElement : kPerStreamedElement;
   return groups * (element * (rows + columns) + products) + kPerElement * weights;
 }
 

@@ -91,7 +91,7 @@ inline void check_algorithm(const char* op, const Tensor& x, const Tensor& w, co
         op,
         "algorithm fft needs stride 1, dilation 1, one group, and planes that fit a transform of {} "
         "(x {}, w {})",
-        kFftLengths[kFftLengthCount - 1], x.shape(), w.shape());
+        kLongestFft, x.shape(), w.shape());
 }
 
 inline void check(const Var& x, const Var& w, const Var& bias, const Conv2dOptions& options) {

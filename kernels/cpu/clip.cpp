@@ -14,7 +14,7 @@ namespace {
 
 /// Σg² in double, in which the square of any finite float is finite.
 double sum_of_squares(cpu::Queue& q, std::span<const GradientSlot> slots) {
-  const int64_t parts = cpu::parts_of(cpu::elements_of(slots), cpu::kRowPart);
+  const int64_t parts = cpu::blocks_of(cpu::elements_of(slots), cpu::kRowPart);
   Scratch<double> scratch(q, parts, "gradient_norm");
   double* const sums = scratch.data();
   for (int64_t part = 0; part < parts; ++part) sums[part] = 0.0;

@@ -31,8 +31,7 @@ namespace {
 constexpr Index kLanes = Vec::kLanes;
 constexpr Index kGroup = 2 * kLanes;  // images
 constexpr Index kPartRows = 10;       // rows that one part transforms
-constexpr Index kStreamed = 1 << 20;  // floats
-constexpr Index kLongest = kFftLengths[kFftLengthCount - 1];
+constexpr Index kLongest = kLongestFft;
 
 /// Planes that are transformed, a vector of pairs at a time.
 struct Planes {
@@ -71,7 +70,7 @@ struct Rows {
   Index floats() const { return fft->length * slab(); }
   Index parts() const { return vectors * blocks_of(height, kPartRows); }
   /// Too much for the caches, where it would have to be read before it is written.
-  bool streamed() const { return floats() > kStreamed; }
+  bool streamed() const { return floats() > kFftCachedFloats; }
 };
 
 /// Reads memory in order, one word of each cache line: the processor foresees that, but not the strides of a transform,
@@ -91,16 +90,6 @@ Pairs pairs_of(const Planes& x, Index group, Index vector) {
   const Index count = most(0, (x.rolling() ? x.frames() : x.images) - first);
   return {x.data + first * x.image_stride + (x.rolling() ? 0 : vector * x.channel_stride), x.image_stride,
           least(kLanes, (count + 1) / 2), least(kLanes, count / 2)};
-}
-
-/// Transposed rows of `count` planes; the other lanes are zero.
-void load_square(const float* from, Index step, Index count, Index some, Vec (&square)[kLanes]) {
-  if (count == kLanes && some == kLanes)
-    for (Index l = 0; l < kLanes; ++l) square[l] = Vec::load(from + l * step);
-  else
-    for (Index l = 0; l < kLanes; ++l)
-      square[l] = l < count ? Vec::load_first(from + l * step, static_cast<int>(some)) : Vec::zero();
-  transpose(square);
 }
 
 /// Transforms some rows of one vector; `group` counts only where frames are not shared. The rows are gathered in the

@@ -19,11 +19,8 @@ struct GradWeight {
   Index kernel_height, kernel_width;
 
   Rows rows_of(const Planes& p) const { return {spectrum.across, p.row_vectors(), p.height}; }
-  Index frequencies() const {
-    return blocks_of(spectrum.down->length, kLanes) * kLanes;
-  }  // of one kx, with padding
-  Index blocks() const { return frequencies() / kLanes; }
-  Index planes() const { return x.channels * dy.channels; }  // [input][output]
+  Index blocks() const { return blocks_of(spectrum.down->length, kLanes); }  // of ky, of one kx
+  Index planes() const { return x.channels * dy.channels; }                  // [input][output]
   Index vectors() const { return blocks_of(planes(), kLanes); }
   Index sums_column() const { return spectrum.down->length * kLine; }  // floats of one kx
   Index sums() const { return vectors() * spectrum.across->length * sums_column(); }

@@ -202,13 +202,7 @@ void transpose_row(const float* from, Index image_stride, int some, Index width,
   for (Index x = 0; x < width; x += kLanes) {
     const int columns = static_cast<int>(least(kLanes, width - x));
     Vec square[kLanes];
-    if (columns == kLanes && some == kLanes) {
-      for (int i = 0; i < kLanes; ++i) square[i] = Vec::load(from + i * image_stride + x);
-    } else {
-      for (int i = 0; i < kLanes; ++i)
-        square[i] = i < some ? Vec::load_first(from + i * image_stride + x, columns) : Vec::zero();
-    }
-    transpose(square);
+    load_square(from + x, image_stride, some, columns, square);
     for (int j = 0; j < columns; ++j) square[j].store(to + (x + j) * column);
   }
 }

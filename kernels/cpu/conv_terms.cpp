@@ -52,7 +52,7 @@ struct PaddedPlane {
   int rows, pitch;
   PaddedPlane(const ConvTerms& plan, const ConvTerm& term)
       : rows(plan.height + term.kernel_height - 1),
-        pitch(static_cast<int>(parts_of(plan.width, Vec::kLanes)) * Vec::kLanes + term.kernel_width - 1) {}
+        pitch(static_cast<int>(blocks_of(plan.width, Vec::kLanes)) * Vec::kLanes + term.kernel_width - 1) {}
   std::int64_t floats() const { return std::int64_t{rows} * pitch; }
   void fill(const ConvTerms& plan, const ConvTerm& term, const float* x, float* to) const {
     for (int row = 0; row < rows; ++row, to += pitch) {

@@ -41,7 +41,7 @@ void gather_as(cpu::Queue& queue, const Gather& s, const T* x, const std::int64_
 template <class T>
 void gather_grad_as(cpu::Queue& queue, const Gather& s, const std::int64_t* index, const T* dy, T* dx) {
   constexpr std::int64_t kColumns = 1024;
-  const std::int64_t chunks = cpu::parts_of(s.inner, kColumns);
+  const std::int64_t chunks = cpu::blocks_of(s.inner, kColumns);
   cpu::for_parts(queue, s.outer * chunks, [&](std::int64_t part) {
     const std::int64_t outer = part / chunks, column = part % chunks * kColumns;
     const std::int64_t n = cpu::least(kColumns, s.inner - column);

@@ -50,7 +50,7 @@ std::int64_t search_row(std::int64_t width, const T* x) {
 }  // namespace
 
 void kernels::argmax(cpu::Queue& queue, const Reduce& s, DType dtype, const void* x, std::int64_t* y) {
-  const std::int64_t chunks = cpu::parts_of(s.inner, kColumns);
+  const std::int64_t chunks = cpu::blocks_of(s.inner, kColumns);
   const std::int64_t work = s.width * cpu::least(s.inner, kColumns);  // of one chunk
   with_float_type(dtype, [&]<class T>(TypeTag<T>) {
     const T* in = static_cast<const T*>(x);
@@ -66,7 +66,7 @@ void kernels::argmax(cpu::Queue& queue, const Reduce& s, DType dtype, const void
                in + outer * s.width * s.inner + column, best, y + outer * s.inner + column);
       }
     };
-    cpu::for_ranges(queue, s.outer * chunks, run, work > 0 ? cpu::parts_of(cpu::kPartElements, work) : 1);
+    cpu::for_ranges(queue, s.outer * chunks, run, work > 0 ? cpu::blocks_of(cpu::kPartElements, work) : 1);
   });
 }
 
@@ -81,7 +81,7 @@ void kernels::one_hot(cpu::Queue& queue, std::int64_t count, std::int64_t classe
       if (known) y[n * classes + label] = 1.0f;
     }
   };
-  cpu::for_ranges(queue, count, rows, cpu::parts_of(cpu::kPartElements, classes));
+  cpu::for_ranges(queue, count, rows, cpu::blocks_of(cpu::kPartElements, classes));
 }
 
 }  // namespace fovea

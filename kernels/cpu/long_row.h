@@ -21,12 +21,12 @@ std::int64_t elements_of(std::span<const Slot> slots) {
 }
 
 /// Calls f(part, slot, begin, end) for the pieces of slots that make up each part, in order within a part.
-/// Parts are numbered 0..parts_of(elements_of(slots), kRowPart)-1.
+/// Parts are numbered 0..blocks_of(elements_of(slots), kRowPart)-1.
 template <class Slot, class F>
 void for_pieces(Queue& queue, std::span<const Slot> slots, const F& f) {
   const Slot* const first_slot = slots.data();
   const Slot* const last_slot = first_slot + slots.size();
-  for_parts(queue, parts_of(elements_of(slots), kRowPart), [&](std::int64_t part) {
+  for_parts(queue, blocks_of(elements_of(slots), kRowPart), [&](std::int64_t part) {
     const std::int64_t first = part * kRowPart, last = first + kRowPart;  // in the long row
     std::int64_t begin = 0;                                               // of the slot, in the long row
     for (const Slot* slot = first_slot; slot != last_slot && begin < last; ++slot) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/counts.h"
 #include "kernels/cpu/queue.h"
 #include "kernels/geometry.h"
 
@@ -15,8 +16,6 @@ namespace {
 /// in the second-level cache. Whole 64-byte lines of every element type.
 constexpr std::int64_t kPartElements = 16384;
 
-constexpr std::int64_t parts_of(std::int64_t count, std::int64_t size) { return (count + size - 1) / size; }
-constexpr std::int64_t least(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 /// Whole things of `elements` > 0 each, such as planes, that make one part.
 constexpr std::int64_t group_of(std::int64_t elements) {
   return elements < kPartElements ? kPartElements / elements : 1;
@@ -25,7 +24,7 @@ constexpr std::int64_t group_of(std::int64_t elements) {
 /// Calls f(first, last) for ranges that cover 0..count-1; `size` elements each, the last one shorter.
 template <class F>
 void for_ranges(Queue& queue, std::int64_t count, F&& f, std::int64_t size = kPartElements) {
-  for_parts(queue, parts_of(count, size), [&](std::int64_t part) {
+  for_parts(queue, blocks_of(count, size), [&](std::int64_t part) {
     const std::int64_t first = part * size;
     f(first, least(first + size, count));
   });

@@ -36,7 +36,7 @@ class WindowRow {
   int64_t band;  ///< rows of results that are made from one copy
   int64_t room;  ///< floats that a copy takes
   /// Results of whole vectors.
-  int64_t padded_out() const { return cpu::parts_of(s_.out, lanes_) * lanes_; }
+  int64_t padded_out() const { return cpu::blocks_of(s_.out, lanes_) * lanes_; }
   int64_t pitch() const { return pitch_; }
 
   /// Where the first window begins in the first of these rows of a plane; they are copied into `to` if they have to

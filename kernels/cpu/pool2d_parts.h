@@ -70,7 +70,7 @@ int64_t planes_of_part(const Pooling<Windows>& s) {
 template <class Windows, class F>
 void for_planes(cpu::Queue& queue, const Pooling<Windows>& s, int64_t floats, float fill, F&& f) {
   const int64_t size = planes_of_part(s);
-  Scratch<float> room(queue, cpu::parts_of(s.planes, size) * floats, "pool2d");
+  Scratch<float> room(queue, cpu::blocks_of(s.planes, size) * floats, "pool2d");
   const auto planes = [&](int64_t first, int64_t last) {
     float* const mine = room.data() + first / size * floats;
     for (int64_t k = 0; k < floats; ++k) mine[k] = fill;

@@ -31,7 +31,7 @@ struct Row {
 struct Packed {
   Index tiles, terms, tile_floats;
   Packed(Index results, Index lanes, Index terms_of_each, Index vectors)
-      : tiles(up(results, lanes)), terms(terms_of_each), tile_floats(terms * vectors * Vec::kLanes) {}
+      : tiles(blocks_of(results, lanes)), terms(terms_of_each), tile_floats(terms * vectors * Vec::kLanes) {}
   Index floats() const { return tiles * tile_floats; }
 };
 
@@ -49,7 +49,7 @@ template <int V, class F>
 void for_steps(Queue& q, Index steps, Index batch, const Packed& packed, F&& step) {
   if (packed.floats() <= kCached) {
     const Index rows = kRows<V>;
-    for_parts(q, parts_of(batch, rows), [&](Index part) {
+    for_parts(q, blocks_of(batch, rows), [&](Index part) {
       for (Index i = 0; i < steps; ++i)
         step(i, part * rows, least((part + 1) * rows, batch), Index{0}, packed.tiles);
     });
@@ -57,8 +57,8 @@ void for_steps(Queue& q, Index steps, Index batch, const Packed& packed, F&& ste
   }
   const Index tiles = packed.tile_floats < kPartWeights ? kPartWeights / packed.tile_floats : 1;
   for (Index i = 0; i < steps; ++i)
-    for_parts(q, parts_of(packed.tiles, tiles), [&](Index k) {
-      const Index part = to_and_fro(i, k, parts_of(packed.tiles, tiles));
+    for_parts(q, blocks_of(packed.tiles, tiles), [&](Index k) {
+      const Index part = to_and_fro(i, k, blocks_of(packed.tiles, tiles));
       step(i, Index{0}, batch, part * tiles, least((part + 1) * tiles, packed.tiles));
     });
 }

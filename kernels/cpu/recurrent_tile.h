@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "kernels/cpu/counts.h"
 #include "kernels/cpu/transpose.h"
 #include "kernels/cpu/vec.h"
 #include "kernels/ops/recurrent.h"
@@ -11,14 +12,10 @@
 namespace fovea::cpu {
 namespace {
 
-using Index = std::int64_t;
-
 constexpr int kSums =
     Vec::kRegisters == 32 ? 24 : 12;  // the other registers hold weights and a sample's number
 template <int V>
 constexpr int kRows = kSums / V;
-
-constexpr Index up(Index a, Index b) { return (a + b - 1) / b; }
 
 /// sums[r][v] = Σ_k x[r][k]·w[k][v]. A single sample would wait for its sums one after the other: it has up to four
 /// of each, which take the terms in turn.

@@ -76,7 +76,7 @@ struct Cut {
 Cut cut(const Reduce& s) {
   Cut c{};
   c.columns = cpu::least(s.inner, kColumns);
-  c.column_blocks = cpu::parts_of(s.inner, c.columns);
+  c.column_blocks = cpu::blocks_of(s.inner, c.columns);
   if (s.inner == 1) {
     c.rows = cpu::kPartElements;
   } else {
@@ -84,7 +84,7 @@ Cut cut(const Reduce& s) {
     c.rows = kGroup * kGroup;
     if (s.outer * c.column_blocks < kEnoughParts) c.rows = cpu::least(c.rows, cpu::kPartElements / c.columns);
   }
-  c.row_blocks = cpu::parts_of(s.width, c.rows);
+  c.row_blocks = cpu::blocks_of(s.width, c.rows);
   return c;
 }
 

@@ -86,7 +86,7 @@ class PlaneSlopes {
 template <class F>
 void for_planes(cpu::Queue& queue, const Resize2d& s, int64_t floats, F&& f) {
   const int64_t size = cpu::group_of(s.rows.in * s.columns.in + s.rows.out * s.columns.out);
-  Scratch<float> room(queue, cpu::parts_of(s.planes, size) * floats, "resize");
+  Scratch<float> room(queue, cpu::blocks_of(s.planes, size) * floats, "resize");
   const auto planes = [&](int64_t first, int64_t last) {
     for (int64_t n = first; n < last; ++n) f(n, room.data() + first / size * floats);
   };

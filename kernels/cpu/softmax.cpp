@@ -102,7 +102,7 @@ void across_grad(int64_t width, int64_t columns, int64_t stride, const float* __
 template <class Alone, class Together>
 void each_row(cpu::Queue& q, const Reduce& s, const Alone& alone, const Together& together) {
   if (s.inner == 1) return cpu::for_rows(q, s.outer, s.width, [&](int64_t row) { alone(row * s.width); });
-  const int64_t groups = cpu::parts_of(s.inner, kColumns);
+  const int64_t groups = cpu::blocks_of(s.inner, kColumns);
   cpu::for_rows(q, s.outer * groups, s.width * cpu::least(s.inner, kColumns), [&](int64_t item) {
     const int64_t first = item % groups * kColumns;
     together(cpu::least(kColumns, s.inner - first), item / groups * s.width * s.inner + first);

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "kernels/cpu/counts.h"
 #include "kernels/cpu/vec.h"
 
 namespace fovea::cpu {
@@ -47,6 +48,21 @@ template <int half>
       rows[j].v[i] = t;
     }
 #endif
+}
+
+/// Lane j of square[i] = from[j·pitch + i], for `lines` values of j and `count` of i; zeros elsewhere.
+[[gnu::always_inline]] inline void load_square(const float* from, Index pitch, Index lines, Index count,
+                                               Vec (&square)[Vec::kLanes]) {
+  constexpr int kLanes = Vec::kLanes;
+  if (lines >= kLanes && count >= kLanes) {
+#pragma GCC unroll 16
+    for (int j = 0; j < kLanes; ++j) square[j] = Vec::load(from + j * pitch);
+  } else {
+    const int some = static_cast<int>(least(kLanes, count));
+    for (int j = 0; j < kLanes; ++j)
+      square[j] = j < lines ? Vec::load_first(from + j * pitch, some) : Vec::zero();
+  }
+  transpose(square);
 }
 
 }  // namespace
