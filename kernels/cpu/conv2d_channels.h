@@ -35,11 +35,13 @@ class Channels {
   static constexpr Index kMostPixels = 512;           // of a part's sums
   static constexpr Index kWeightFloats = 512 * 1024;  // of a part: the fewer parts, the fewer copies of x
   static constexpr Index kEnoughParts = 8;
+  static constexpr Index kStreamedFloats = 4 * 1024 * 1024;  // y that the next kernel will not find in a cache
 
   Correlation k_;
   Index taps_, panels_;                // of a group
   Index phases_, width_, line_, row_;  // of packed x: a line is a row of a channel
   Index rows_, strips_, out_blocks_;   // of outputs
+  bool rows_touch_, streams_;          // the rows of y are one run; y goes past the caches
 
   Index x_rows(Index out_rows) const {
     const Windows& w = k_.windows;
@@ -48,8 +50,9 @@ class Channels {
   Index panel_floats() const { return taps_ * k_.w.in_channels * kPanel; }
   void pack_vector(Index part, float* packed) const;
   void pack_x(Index image, Index group, Index row, Index count, float* to) const;
+  template <class F>
   void add_panel(bool full, Index first_row, Index count, const float* x, const Index* columns,
-                 const float* w, float* sums) const;
+                 const float* w, float* sums, const F& finish) const;
   /// Calls f(row, column, numbers) for the tiles of `count` rows.
   template <class F>
   void for_tiles(Index count, const F& f) const {
@@ -59,8 +62,7 @@ class Channels {
         f(row, cut(width, tiles, t), static_cast<int>(cut(width, tiles, t + 1) - cut(width, tiles, t)));
   }
   void part(Index part, const Index* columns, const float* packed, const float* bias) const;
-  void write(const float* sums, int numbers, Index image, Index out, Index count, Index row,
-             Index column) const;
+  void write(const float* sums, Index first, Index pixels, Index count, float* to) const;
 };
 
 Channels::Channels(const Correlation& k) : k_(k) {
@@ -81,6 +83,9 @@ Channels::Channels(const Correlation& k) : k_(k) {
   strips_ = most(strips_, least(blocks_of(kEnoughParts, parts), w.out_height));
   rows_ = blocks_of(w.out_height, strips_);
   strips_ = blocks_of(w.out_height, rows_);
+  rows_touch_ = k.column == 1 && k.row == w.out_width;
+  streams_ =
+      rows_touch_ && k.x.count * k.w.groups * k.w.out_channels * w.out_height * w.out_width > kStreamedFloats;
 }
 
 /// The weights of one vector of output channels.
@@ -140,7 +145,11 @@ void Channels::pack_x(Index image, Index group, Index row, Index count, float* t
       for (Index c = 0; c < channels; ++c, line += line_, from += k_.x.channel_stride) {
         if (phases_ > 1) {
           store_zeros(line, seen.begin);
-          for (Index j = seen.begin; j < seen.end; ++j) line[j] = from[j * phases_];
+          if (phases_ == 2)
+            store_every_second(from + 2 * seen.begin, k_.x.width - start - 2 * seen.begin, line + seen.begin,
+                               seen.end - seen.begin);
+          else
+            for (Index j = seen.begin; j < seen.end; ++j) line[j] = from[j * phases_];
           store_zeros(line + seen.end, width_ - seen.end);
           continue;
         }
@@ -184,26 +193,29 @@ template <int P, int V>
     }
 }
 
-/// `numbers` pixels of `count` output channels.
-void Channels::write(const float* sums, int numbers, Index image, Index out, Index count, Index row,
-                     Index column) const {
+/// `pixels` ≤ kLanes pixels from `first` of a strip on, of `count` output channels; `to` is where the strip begins.
+void Channels::write(const float* sums, Index first, Index pixels, Index count, float* to) const {
   constexpr Index kLanes = Vec::kLanes;
-  float* const to = k_.y + image * k_.image + out * k_.channel + row * k_.row + column * k_.column;
+  const bool stream = streams_ && pixels == kLanes && reinterpret_cast<std::uintptr_t>(to + first) % 64 == 0;
   for (Index o = 0; o < count; o += kLanes) {
     Vec square[kLanes];
 #pragma GCC unroll 16
-    for (int p = 0; p < kLanes; ++p)
-      square[p] = p < kNumbers ? Vec::load(sums + p * kPanel + o) : Vec::zero();
+    for (Index p = 0; p < kLanes; ++p)
+      square[p] = p < pixels ? Vec::load(sums + (first + p) * kPanel + o) : Vec::zero();
     transpose(square);
-    for (Index i = 0; i < least(kLanes, count - o); ++i) {
-      float* const line = to + (o + i) * k_.channel;
-      if (k_.column == 1) {
-        square[i].store_first(line, numbers);
-        continue;
+    float* line = to + o * k_.channel;
+    for (Index i = 0; i < least(kLanes, count - o); ++i, line += k_.channel) {
+      if (stream) {
+        square[i].stream(line + first);
+      } else if (rows_touch_) {
+        store(line + first, static_cast<int>(pixels), square[i]);
+      } else {
+        alignas(64) float values[kLanes];
+        square[i].store(values);
+        for (Index p = 0; p < pixels; ++p)
+          line[(first + p) / k_.windows.out_width * k_.row + (first + p) % k_.windows.out_width * k_.column] =
+              values[p];
       }
-      alignas(64) float pixels[kLanes];
-      square[i].store(pixels);
-      for (Index j = 0; j < numbers; ++j) line[j * k_.column] = pixels[j];
     }
   }
 }
@@ -221,24 +233,29 @@ void Channels::part(Index part, const Index* columns, const float* packed, const
        ++panel) {
     const Index out = panel * kPanel, some = least(kPanel, k_.w.out_channels - out);
     const Index first_out = group * k_.w.out_channels + out;
+    float* const to = k_.y + image * k_.image + first_out * k_.channel + first_row * k_.row;
+    Index done = 0;  // pixels that are written
     alignas(64) float start[kPanel] = {};
     for (Index o = 0; bias != nullptr && o < some; ++o) start[o] = bias[first_out + o];
     for (Index i = 0; i < count * win.out_width * kPanel; i += kPanel)
       for (Index o = 0; o < kPanel; o += Vec::kLanes) Vec::load(start + o).store(sums + i + o);
     add_panel(some > Vec::kLanes, first_row, count, packed_x, columns,
-              packed + (group * panels_ + panel) * panel_floats(), sums);
-    for_tiles(count, [&](Index row, Index column, int numbers) {
-      write(sums + (row * win.out_width + column) * kPanel, numbers, image, first_out, some, first_row + row,
-            column);
-    });
+              packed + (group * panels_ + panel) * panel_floats(), sums,
+              [&](Index complete) {
+                for (; done + Vec::kLanes <= complete; done += Vec::kLanes)
+                  write(sums, done, Vec::kLanes, some, to);
+              });
+    write(sums, done, count * win.out_width - done, some, to);
   }
 }
 
 /// Weights of one chain of sums, some 256 terms (Note [Short runs]), meet all pixels before the next ones, so that
 /// they are read from the first- or second-level cache. Of a tile at the border, each column of the kernel takes the
-/// pixels that it meets, where a column's channels are enough for a chain.
+/// pixels that it meets, where a column's channels are enough for a chain. finish(pixels) is called when so many
+/// pixels of the strip are complete, between the sums of others: nobody waits while memory takes them.
+template <class F>
 void Channels::add_panel(bool full, Index first_row, Index count, const float* x, const Index* columns,
-                         const float* w, float* sums) const {
+                         const float* w, float* sums, const F& finish) const {
   const Windows& win = k_.windows;
   const Index channels = k_.w.in_channels, pieces = blocks_of(channels, kChain),
               taps = channels * win.kernel_width;
@@ -279,9 +296,13 @@ void Channels::add_panel(bool full, Index first_row, Index count, const float* x
           const Index left = column * win.stride.width - win.padding_left;
           const Index right =
               left + (numbers - 1) * win.stride.width + (win.kernel_width - 1) * win.dilation.width;
-          if (terms < kShortChain || (left >= 0 && right < k_.x.width)) return add(across, {0, numbers});
-          for (Index i = across.begin; i < across.end; ++i)
-            add({i, i + 1}, inside(left + i * win.dilation.width, win.stride.width, numbers, k_.x.width));
+          if (terms < kShortChain || (left >= 0 && right < k_.x.width))
+            add(across, {0, numbers});
+          else
+            for (Index i = across.begin; i < across.end; ++i)
+              add({i, i + 1}, inside(left + i * win.dilation.width, win.stride.width, numbers, k_.x.width));
+          if (r + rows >= win.kernel_height && s + some >= win.kernel_width && piece + 1 == pieces)
+            finish(row * win.out_width + column + numbers);
         });
       }
 }
@@ -296,7 +317,10 @@ void Channels::run(Pool& pool, const float* bias) const {
   }
   for_parts(pool, k_.w.groups * panels_ * kVectors, [&](Index i) { pack_vector(i, packed.data()); });
   for_parts(pool, out_blocks_ * k_.w.groups * k_.x.count * strips_,
-            [&](Index i) { part(i, columns.data(), packed.data(), bias); });
+            [&](Index i) {
+              part(i, columns.data(), packed.data(), bias);
+              if (streams_) finish_streams();
+            });
 }
 
 }  // namespace

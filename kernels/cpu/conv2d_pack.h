@@ -195,6 +195,17 @@ void store_copy(const float* from, float* to, Index count) {
   }
 }
 
+/// to[j] = from[2·j] for j < count, of `floats` that may be read.
+[[maybe_unused]] void store_every_second(const float* from, Index floats, float* to, Index count) {
+  constexpr Index kLanes = Vec::kLanes;
+  const auto some = [](Index n) { return static_cast<int>(most(0, least(kLanes, n))); };
+  for (Index j = 0; j < count; j += kLanes) {
+    const Vec a = load(from + 2 * j, some(floats - 2 * j)),
+              b = load(from + 2 * j + kLanes, some(floats - 2 * j - kLanes));
+    even_lanes(a, b).store_first(to + j, some(count - j));
+  }
+}
+
 /// One row of a plane of `some` ≤ kLanes images: to[x·column + image] = from[image·image_stride + x], 0 for
 /// the images that are missing.
 void transpose_row(const float* from, Index image_stride, int some, Index width, float* to, Index column) {

@@ -50,6 +50,15 @@ template <int half>
 #endif
 }
 
+/// Lanes 0, 2, 4, … of a, then those of b.
+template <int... l>
+[[gnu::always_inline]] inline Vec even_lanes(Vec a, Vec b, std::integer_sequence<int, l...>) {
+  return {__builtin_shufflevector(a.v, b.v, (2 * l)...)};
+}
+[[maybe_unused]] Vec even_lanes(Vec a, Vec b) {
+  return even_lanes(a, b, std::make_integer_sequence<int, Vec::kLanes>{});
+}
+
 /// Lane j of square[i] = from[j·pitch + i], for `lines` values of j and `count` of i; zeros elsewhere.
 [[gnu::always_inline]] inline void load_square(const float* from, Index pitch, Index lines, Index count,
                                                Vec (&square)[Vec::kLanes]) {
