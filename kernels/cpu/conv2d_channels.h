@@ -52,7 +52,7 @@ class Channels {
   void pack_x(Index image, Index group, Index row, Index count, float* to) const;
   template <class F>
   void add_panel(bool full, Index first_row, Index count, const float* x, const Index* columns,
-                 const float* w, float* sums, const F& finish) const;
+                 const float* w, const float* start, float* sums, const F& finish) const;
   /// Calls f(row, column, numbers) for the tiles of `count` rows.
   template <class F>
   void for_tiles(Index count, const F& f) const {
@@ -237,10 +237,8 @@ void Channels::part(Index part, const Index* columns, const float* packed, const
     Index done = 0;  // pixels that are written
     alignas(64) float start[kPanel] = {};
     for (Index o = 0; bias != nullptr && o < some; ++o) start[o] = bias[first_out + o];
-    for (Index i = 0; i < count * win.out_width * kPanel; i += kPanel)
-      for (Index o = 0; o < kPanel; o += Vec::kLanes) Vec::load(start + o).store(sums + i + o);
     add_panel(some > Vec::kLanes, first_row, count, packed_x, columns,
-              packed + (group * panels_ + panel) * panel_floats(), sums,
+              packed + (group * panels_ + panel) * panel_floats(), start, sums,
               [&](Index complete) {
                 for (; done + Vec::kLanes <= complete; done += Vec::kLanes)
                   write(sums, done, Vec::kLanes, some, to);
@@ -255,7 +253,7 @@ void Channels::part(Index part, const Index* columns, const float* packed, const
 /// pixels of the strip are complete, between the sums of others: nobody waits while memory takes them.
 template <class F>
 void Channels::add_panel(bool full, Index first_row, Index count, const float* x, const Index* columns,
-                         const float* w, float* sums, const F& finish) const {
+                         const float* w, const float* start, float* sums, const F& finish) const {
   const Windows& win = k_.windows;
   const Index channels = k_.w.in_channels, pieces = blocks_of(channels, kChain),
               taps = channels * win.kernel_width;
@@ -270,6 +268,10 @@ void Channels::add_panel(bool full, Index first_row, Index count, const float* x
           const Range down =
               common({r, r + rows}, inside((first_row + row) * win.stride.height - win.padding_top,
                                            win.dilation.height, win.kernel_height, k_.x.height));
+          if (r == 0 && s == 0 && piece == 0)
+            for (Index p = row * win.out_width + column, end = p + numbers; p < end; ++p)
+              for (Index o = 0; o < kPanel; o += Vec::kLanes)
+                Vec::load(start + o).store(sums + p * kPanel + o);
           const auto add = [&](Range across, Range pixels) {
             if (down.begin >= down.end || across.begin >= across.end || pixels.begin >= pixels.end) return;
             const Chain chain{.rows = down.end - down.begin,
