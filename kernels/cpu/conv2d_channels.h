@@ -136,14 +136,17 @@ void Channels::pack_x(Index image, Index group, Index row, Index count, float* t
   constexpr Index kLanes = Vec::kLanes;
   const Windows& win = k_.windows;
   const Index channels = k_.w.in_channels, top = row * win.stride.height - win.padding_top;
+  const float* const planes = k_.x.data + image * k_.x.image_stride + group * channels * k_.x.channel_stride;
+  const Range read = common({0, k_.x.height}, {top, top + (count - 1) * win.row_step() + 1});
+  for (Index c = 0; c < channels; ++c)
+    fetch(planes + c * k_.x.channel_stride + read.begin * k_.x.width, (read.end - read.begin) * k_.x.width);
   for (Index r = 0; r < count; ++r, to += row_) {
     const Index y = top + r * win.row_step();
     if (y < 0 || y >= k_.x.height) {
       store_zeros(to, row_);
       continue;
     }
-    const float* const first =
-        k_.x.data + image * k_.x.image_stride + group * channels * k_.x.channel_stride + y * k_.x.width;
+    const float* const first = planes + y * k_.x.width;
     for (Index phase = 0; phase < phases_; ++phase) {
       const Index start = phase - win.padding_left;
       const Range seen = inside(start, phases_, width_, k_.x.width);
@@ -160,10 +163,6 @@ void Channels::pack_x(Index image, Index group, Index row, Index count, float* t
           store_zeros(line + seen.end, width_ - seen.end);
           continue;
         }
-        constexpr Index kAhead = 16;  // channels: more than the processor sees by itself
-        if (c + kAhead < channels)
-          for (Index j = seen.begin; j < seen.end + kLanes - 1; j += kLanes)
-            __builtin_prefetch(from + kAhead * k_.x.channel_stride + j);
         Index j = 0;
         do {
           Vec::zero().store(line + j);

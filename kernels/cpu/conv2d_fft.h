@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "kernels/cpu/fetch.h"
 #include "kernels/cpu/fft.h"
 #include "kernels/cpu/queue.h"
 #include "kernels/cpu/transpose.h"
@@ -72,12 +73,6 @@ struct Rows {
   /// Too much for the caches, where it would have to be read before it is written.
   bool streamed() const { return floats() > kFftCachedFloats; }
 };
-
-/// Reads memory in order, one word of each cache line: the processor foresees that, but not the strides of a transform,
-/// which would wait for each line. (Four times the speed where the lines come from memory.)
-void fetch(const float* from, Index floats) {
-  for (Index i = 0; i < floats; i += 16) (void)*static_cast<const volatile float*>(from + i);
-}
 
 /// The images in the lanes of a vector: real parts at data, data + 2·step, …, imaginary ones a step after them.
 struct Pairs {

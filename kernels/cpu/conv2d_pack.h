@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernels/conv2d_phase.h"
-#include "kernels/cpu/counts.h"
+#include "kernels/cpu/fetch.h"
 #include "kernels/cpu/transpose.h"
 #include "kernels/geometry.h"
 
