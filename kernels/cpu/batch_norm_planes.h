@@ -3,6 +3,7 @@
 
 #include "kernels/arena.h"
 #include "kernels/cpu/batch_norm_parts.h"
+#include "kernels/cpu/stream.h"
 
 /// Per-channel layout x[batch, channels, inner]: lanes run along a plane.
 namespace fovea::kernels {
@@ -26,6 +27,8 @@ inline bool channels_are_parts(const BatchNorm& s, int64_t operands) {
   return s.channels >= 8 && s.batch * s.inner * operands <= kCached;
 }
 
+inline bool is_streamed(const BatchNorm& s) { return cpu::are_streamed(s.batch * s.channels * s.inner); }
+
 /// Calls body(offset, count) for the segments of images first..last-1 of a channel, in order.
 template <class Body>
 void each_segment(const BatchNorm& s, int64_t channel, int64_t first, int64_t last, const Body& body) {
@@ -43,6 +46,7 @@ void for_segments(cpu::Queue& q, const BatchNorm& s, const F& f) {
     const int64_t channel = part / slabs.count, slab = part % slabs.count;
     each_segment(s, channel, slab * slabs.images, smaller((slab + 1) * slabs.images, s.batch),
                  f(channel, part));
+    if (is_streamed(s)) cpu::finish_streams();
   });
 }
 
@@ -56,24 +60,23 @@ inline auto moments_of(const float* x, Moments* moments) {
 ///
 /// Note [Captured vectors]: a store of a vector may change any object as far as the compiler knows, those that a lambda
 /// holds among them; only locals stay in registers.
-inline auto normalize_channel(const Parameters& p, int64_t c, const float* x, float* y) {
+inline auto normalize_channel(const BatchNorm& s, const Parameters& p, int64_t c, const float* x, float* y) {
+  const bool streamed = is_streamed(s);
   const Vec mean = Vec::all(p.mean[c]), scale = Vec::all(p.gamma_at(c) * p.inv_sd_at(c)),
             shift = Vec::all(p.beta_at(c));
   return [=](int64_t offset, int64_t n) {
     const float* from = x + offset;
     float* to = y + offset;
     const Vec centre = mean, factor = scale, term = shift;  // see Note [Captured vectors]
-    int64_t i = 0;
-    for (; i + Vec::kLanes <= n; i += Vec::kLanes)
-      fma(Vec::load(from + i) - centre, factor, term).store(to + i);
-    const int rest = static_cast<int>(n - i);
-    if (rest > 0) fma(Vec::load_first(from + i, rest) - centre, factor, term).store_first(to + i, rest);
+    cpu::write_run(to, n, streamed, [from, centre, factor, term](int64_t i, int lanes) {
+      return fma(cpu::load(from + i, lanes) - centre, factor, term);
+    });
   };
 }
 
 inline void normalize_planes(cpu::Queue& q, const BatchNorm& s, const Parameters& p, const float* x,
                              float* y) {
-  for_segments(q, s, [&](int64_t c, int64_t) { return normalize_channel(p, c, x, y); });
+  for_segments(q, s, [&](int64_t c, int64_t) { return normalize_channel(s, p, c, x, y); });
 }
 
 /// Statistics, then y. publish(c, moments) writes what is known of a channel to where `p` finds it.
@@ -85,7 +88,8 @@ void train_planes(cpu::Queue& q, const BatchNorm& s, const Parameters& p, const 
       Moments moments;
       each_segment(s, c, 0, s.batch, moments_of(x, &moments));
       publish(c, moments);
-      each_segment(s, c, 0, s.batch, normalize_channel(p, c, x, y));
+      each_segment(s, c, 0, s.batch, normalize_channel(s, p, c, x, y));
+      if (is_streamed(s)) cpu::finish_streams();
     });
   const int64_t slabs = Slabs(s).count;
   Scratch<Moments> parts(q, s.channels * slabs, "batch_norm");
@@ -122,6 +126,7 @@ inline void publish_slopes(const Parameters& p, const Gradients& g, int64_t c, c
 /// Writes dx of a channel's segments; `total` is zero where the statistics do not depend on x.
 inline auto slope_channel(const BatchNorm& s, const Parameters& p, int64_t c, const Sums& total,
                           const float* x, const float* dy, float* dx) {
+  const bool streamed = is_streamed(s);
   const double share = 1.0 / static_cast<double>(s.batch * s.inner);
   const double inv_sd = static_cast<double>(p.inv_sd_at(c));
   const Vec mean = Vec::all(p.mean[c]), scale = Vec::all(p.gamma_at(c) * p.inv_sd_at(c)),
@@ -131,15 +136,9 @@ inline auto slope_channel(const BatchNorm& s, const Parameters& p, int64_t c, co
     const float *from = x + offset, *slopes = dy + offset;
     float* const to = dx + offset;
     const Vec centre = mean, factor = scale, off = mean_slope, along = pull;  // see Note [Captured vectors]
-    const auto slope = [centre, factor, off, along](Vec value, Vec d) {
-      return fma(value - centre, along, d - off) * factor;
-    };
-    int64_t i = 0;
-    for (; i + Vec::kLanes <= n; i += Vec::kLanes)
-      slope(Vec::load(from + i), Vec::load(slopes + i)).store(to + i);
-    const int rest = static_cast<int>(n - i);
-    if (rest > 0)
-      slope(Vec::load_first(from + i, rest), Vec::load_first(slopes + i, rest)).store_first(to + i, rest);
+    cpu::write_run(to, n, streamed, [from, slopes, centre, factor, off, along](int64_t i, int lanes) {
+      return fma(cpu::load(from + i, lanes) - centre, along, cpu::load(slopes + i, lanes) - off) * factor;
+    });
   };
 }
 
@@ -153,6 +152,7 @@ inline void planes_grad(cpu::Queue& q, const BatchNorm& s, const Parameters& p, 
       publish_slopes(p, g, c, total);
       if (!g.statistics_depend_on_x) total = {};
       each_segment(s, c, 0, s.batch, slope_channel(s, p, c, total, x, dy, g.dx));
+      if (is_streamed(s)) cpu::finish_streams();
     });
   const int64_t slabs = Slabs(s).count;
   Scratch<Sums> sums(q, sums_needed ? s.channels * slabs : 0, "batch_norm");

@@ -4,6 +4,7 @@
 #include "kernels/cpu/conv2d_cost.h"
 #include "kernels/cpu/matmul_block.h"
 #include "kernels/cpu/pool.h"
+#include "kernels/cpu/stream.h"
 
 /// Forward pass and input gradient for many output channels, which the lanes hold: no lane idles at any width of the
 /// image. A tile is up to kNumbers pixels of a row times a panel of output channels. Weights are packed once, as
@@ -36,7 +37,6 @@ class Channels {
   static constexpr Index kWeightFloats = 512 * 1024;  // of a part: the fewer parts, the fewer copies of x
   static constexpr Index kEnoughParts = 8;
   static constexpr Index kGathered = 256;  // vectors of weights
-  static constexpr Index kStreamedFloats = 4 * 1024 * 1024;  // y that the next kernel will not find in a cache
 
   Correlation k_;
   Index taps_, panels_;                // of a group
@@ -85,8 +85,8 @@ Channels::Channels(const Correlation& k) : k_(k) {
   rows_ = blocks_of(w.out_height, strips_);
   strips_ = blocks_of(w.out_height, rows_);
   rows_touch_ = k.column == 1 && k.row == w.out_width;
-  streams_ =
-      rows_touch_ && k.x.count * k.w.groups * k.w.out_channels * w.out_height * w.out_width > kStreamedFloats;
+  streams_ = rows_touch_ && k.channel % Vec::kLanes == 0 &&  // each channel begins at a vector if one does
+             are_streamed(k.x.count * k.w.groups * k.w.out_channels * w.out_height * w.out_width);
 }
 
 /// The weights of one vector of output channels.
@@ -202,7 +202,7 @@ template <int P, int V>
 /// `pixels` ≤ kLanes pixels from `first` of a strip on, of `count` output channels; `to` is where the strip begins.
 void Channels::write(const float* sums, Index first, Index pixels, Index count, float* to) const {
   constexpr Index kLanes = Vec::kLanes;
-  const bool stream = streams_ && pixels == kLanes && reinterpret_cast<std::uintptr_t>(to + first) % 64 == 0;
+  const bool stream = streams_ && pixels == kLanes && is_aligned(to + first);
   for (Index o = 0; o < count; o += kLanes) {
     Vec square[kLanes];
 #pragma GCC unroll 16
@@ -244,8 +244,7 @@ void Channels::part(Index part, const Index* columns, const float* packed, const
     alignas(64) float start[kPanel] = {};
     for (Index o = 0; bias != nullptr && o < some; ++o) start[o] = bias[first_out + o];
     add_panel(some > Vec::kLanes, first_row, count, packed_x, columns,
-              packed + (group * panels_ + panel) * panel_floats(), start, sums,
-              [&](Index complete) {
+              packed + (group * panels_ + panel) * panel_floats(), start, sums, [&](Index complete) {
                 for (; done + Vec::kLanes <= complete; done += Vec::kLanes)
                   write(sums, done, Vec::kLanes, some, to);
               });
@@ -324,11 +323,10 @@ void Channels::run(Pool& pool, const float* bias) const {
     columns.data()[s] = at % phases_ * width_ + at / phases_;
   }
   for_parts(pool, k_.w.groups * panels_ * kVectors, [&](Index i) { pack_vector(i, packed.data()); });
-  for_parts(pool, out_blocks_ * k_.w.groups * k_.x.count * strips_,
-            [&](Index i) {
-              part(i, columns.data(), packed.data(), bias);
-              if (streams_) finish_streams();
-            });
+  for_parts(pool, out_blocks_ * k_.w.groups * k_.x.count * strips_, [&](Index i) {
+    part(i, columns.data(), packed.data(), bias);
+    if (streams_) finish_streams();
+  });
 }
 
 }  // namespace
