@@ -44,14 +44,23 @@ Vec load_or_zero(const float* p, Index i, int lanes) {
 /// that the step before has left in the nearest cache.
 constexpr Index to_and_fro(Index i, Index k, Index n) { return i % 2 == 0 ? k : n - 1 - k; }
 
+/// Calls pack(tile, to) for all tiles: here, where they are so small that other threads would wake too late.
+template <class F>
+void pack_tiles(Queue& q, const Packed& packed, float* to, F&& pack) {
+  constexpr Index kSmall = 32 * 1024;  // floats
+  auto tile = [&](Index k) { pack(k, to + k * packed.tile_floats); };
+  if (packed.floats() > kSmall) return for_parts(q, packed.tiles, tile);
+  for (Index k = 0; k < packed.tiles; ++k) tile(k);
+}
+
 /// Calls step(i, first sample, last sample, first tile, last tile) for the steps i < steps, in order for each result.
 template <int V, class F>
 void for_steps(Queue& q, Index steps, Index batch, const Packed& packed, F&& step) {
   if (packed.floats() <= kCached) {
-    const Index rows = kRows<V>;
-    for_parts(q, blocks_of(batch, rows), [&](Index part) {
+    const Index parts = blocks_of(batch, kRows<V>);
+    for_parts(q, parts, [&](Index part) {
       for (Index i = 0; i < steps; ++i)
-        step(i, part * rows, least((part + 1) * rows, batch), Index{0}, packed.tiles);
+        step(i, cut(batch, parts, part), cut(batch, parts, part + 1), Index{0}, packed.tiles);
     });
     return;
   }
@@ -63,15 +72,16 @@ void for_steps(Queue& q, Index steps, Index batch, const Packed& packed, F&& ste
     });
 }
 
-/// Calls f.operator()<R>(rows) for groups of the samples for which place(b, row) is true.
+/// Calls f.operator()<R>(rows) for groups of the samples for which place(b, row) is true, of about equal size.
 template <int V, class P, class F>
 void for_groups(Index first, Index last, P&& place, F&& f) {
   Row rows[kRows<V>];
-  int n = 0;
+  Index n = 0, size = 0;
   for (Index b = first; b < last; ++b) {
+    if (n == 0) size = blocks_of(last - b, blocks_of(last - b, kRows<V>));
     if (place(b, rows[n])) ++n;
-    if (n == kRows<V> || (n > 0 && b == last - 1)) {
-      with_rows<kRows<V>>(n, [&]<int R>() { f.template operator()<R>(rows); });
+    if (n == size || (n > 0 && b == last - 1)) {
+      with_rows<kRows<V>>(static_cast<int>(n), [&]<int R>() { f.template operator()<R>(rows); });
       n = 0;
     }
   }
@@ -275,9 +285,8 @@ void forward(Queue& q, const Recurrent& s, const RecurrentForward& p) {
   const Packed packed(s.hidden, Vec::kLanes, s.hidden, V);
   Scratch<float> weights(q, packed.floats(), "recurrent"), zeros(q, s.hidden, "recurrent");
   clear(zeros.data(), s.hidden);
-  for_parts(q, packed.tiles, [&](Index tile) {
-    pack_forward<V>(s.hidden, p.w_hidden, tile, weights.data() + tile * packed.tile_floats);
-  });
+  pack_tiles(q, packed, weights.data(),
+             [&](Index tile, float* to) { pack_forward<V>(s.hidden, p.w_hidden, tile, to); });
   const Forward<V> all(s, p, packed, weights.data(), zeros.data());
   for_steps<V>(q, s.steps, s.batch, packed, [&](auto... range) { all.step(range...); });
 }
@@ -289,9 +298,8 @@ void backward(Queue& q, const Recurrent& s, const RecurrentBackward& p) {
   Scratch<float> weights(q, packed.floats(), "recurrent"), zeros(q, terms, "recurrent"),
       carried(q, s.batch * s.hidden, "recurrent");
   clear(zeros.data(), terms);
-  for_parts(q, packed.tiles, [&](Index tile) {
-    pack_backward(s.hidden, terms, p.w_hidden, tile, weights.data() + tile * packed.tile_floats);
-  });
+  pack_tiles(q, packed, weights.data(),
+             [&](Index tile, float* to) { pack_backward(s.hidden, terms, p.w_hidden, tile, to); });
   const Backward<V> all(s, p, packed, weights.data(), zeros.data(), carried.data());
   const Index steps = s.steps + (p.dh0 != nullptr || p.dc0 != nullptr ? 1 : 0);
   for_steps<kBackVectors>(q, steps, s.batch, packed, [&](auto... range) { all.step(range...); });
