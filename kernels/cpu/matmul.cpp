@@ -17,14 +17,19 @@ bool is_large(const Matmul& shape) {
          shape.m * shape.n * shape.k > kLeastProducts;
 }
 
+/// Each part copies the columns of b that it needs, so there are no more parts than threads may want. The rows of a
+/// are copied once for all, unless only one part needs them.
 void multiply_large(Pool& pool, const Matmul& shape, const float* a, const float* b, float* c) {
-  constexpr Index kPartTiles = 18;  // of rows: some 256
-  const Index tiles = row_tiles(shape.m), down = blocks_of(tiles, kPartTiles);
+  constexpr Index kPartTiles = 37, kLeastTiles = 9, kEnoughParts = 4;  // tiles of rows: some 500, some 120
+  const Index tiles = row_tiles(shape.m);
   const Index panels = blocks_of(shape.n, kPanel), across = blocks_of(shape.n, kBlockColumns);
+  const Index down =
+      most(blocks_of(tiles, kPartTiles), least(blocks_of(kEnoughParts, across), tiles / kLeastTiles));
   const Stored rows{a, shape.transpose_a ? shape.m : shape.k, shape.transpose_a};
   const Stored columns{b, shape.transpose_b ? shape.k : shape.n, shape.transpose_b};
-  const Scratch<float> packed(pool, tiles * row_tile_pitch(shape.k), "matmul");
-  for_parts(pool, tiles, [&](Index tile) { pack_rows(rows, shape.m, shape.k, tile, packed.data()); });
+  const Scratch<float> packed(pool, across > 1 ? tiles * row_tile_pitch(shape.k) : 0, "matmul");
+  if (across > 1)
+    for_parts(pool, tiles, [&](Index tile) { pack_rows(rows, shape.m, shape.k, tile, packed.data()); });
   for_parts(pool, down * across, [&](Index part) {
     const Index i = part / across, j = part % across;
     const Index first = cut(panels, across, j) * kPanel,
@@ -36,7 +41,7 @@ void multiply_large(Pool& pool, const Matmul& shape, const float* a, const float
                     .end_tile = cut(tiles, down, i + 1),
                     .a = rows,
                     .b = {columns.at(0, first), columns.pitch, columns.transposed},
-                    .packed_a = packed.data(),
+                    .packed_a = across > 1 ? packed.data() : nullptr,
                     .c = c + first,
                     .pitch = shape.n,
                     .add = false,
