@@ -4,6 +4,7 @@
 #include "kernels/convert.h"
 #include "kernels/cpu/loops.h"
 #include "kernels/cpu/queue.h"
+#include "kernels/cpu/stream.h"
 #include "kernels/cpu/vec_function.h"
 
 namespace fovea {
@@ -15,6 +16,15 @@ T apply(T a, T b) {
   if constexpr (f == Binary::subtract) return a - b;
   if constexpr (f == Binary::multiply) return a * b;
   if constexpr (f == Binary::divide) return a / b;
+}
+
+/// write_pieces() of a result of `count` elements, if they are floats.
+template <class T, class F>
+void write(T* to, std::int64_t n, std::int64_t count, const F& f) {
+  if constexpr (sizeof(T) == 4)
+    cpu::write_pieces(to, n, cpu::are_streamed(count), f);
+  else
+    f(0, n, to);
 }
 
 /// Steps of the operands along a run. Rows of y lie in memory one after the other, so only a step of 1
@@ -44,11 +54,16 @@ void binary_as(cpu::Queue& queue, const Strided& shape, const void* a, const voi
   const T* right = static_cast<const T*>(b);
   T* out = static_cast<T*>(y);
   const int inner = shape.rank - 1;
+  const std::int64_t count = shape.count();
   const Steps step = inner < 0
                          ? Steps{1, 1, 1}
                          : Steps{shape.stride[0][inner], shape.stride[1][inner], shape.stride[2][inner]};
   cpu::for_runs<3>(queue, shape, [&](std::int64_t n, const std::int64_t(&offset)[3]) {
-    binary_run<f>(n, step, left + offset[1], right + offset[2], out + offset[0]);
+    const T *const l = left + offset[1], *const r = right + offset[2];
+    if (step.y != 1) return binary_run<f>(n, step, l, r, out + offset[0]);
+    write(out + offset[0], n, count, [&](std::int64_t i, std::int64_t some, T* to) {
+      binary_run<f>(some, step, l + i * step.a, r + i * step.b, to);
+    });
   });
 }
 
@@ -62,17 +77,17 @@ void values(std::int64_t n, const T* x, T* y) {
   }
 }
 
-/// Of elements first..last-1. Only the one of x and y that slope_needs_input() names is read; the other may be null.
+/// `from` is x or y, whichever slope_needs_input() names.
 template <Function f, class T>
-void slopes(std::int64_t first, std::int64_t last, const T* x, const T* y, const T* dy, T* dx) {
+void slopes(std::int64_t n, const T* from, const T* dy, T* dx) {
   if constexpr (sizeof(T) == 4 && f == Function::softplus) {
-    cpu::store_softplus_slopes(last - first, y + first, dy + first, dx + first);
+    cpu::store_softplus_slopes(n, from, dy, dx);
   } else {
-    for (std::int64_t i = first; i < last; ++i) {
+    for (std::int64_t i = 0; i < n; ++i) {
       if constexpr (slope_needs_input(f))
-        dx[i] = dy[i] * slope_of<f>(x[i], T(0));
+        dx[i] = dy[i] * slope_of<f>(from[i], T(0));
       else
-        dx[i] = dy[i] * slope_of<f>(T(0), y[i]);
+        dx[i] = dy[i] * slope_of<f>(T(0), from[i]);
     }
   }
 }
@@ -85,7 +100,8 @@ void kernels::unary(cpu::Queue& queue, Function f, std::int64_t count, DType dty
     T* out = static_cast<T*>(y);
     with_function(f, [&]<Function kF>(FunctionTag<kF>) {
       cpu::for_ranges(queue, count, [&](std::int64_t first, std::int64_t last) {
-        values<kF>(last - first, in + first, out + first);
+        write<T>(out + first, last - first, count,
+                 [&](std::int64_t i, std::int64_t n, T* to) { values<kF>(n, in + first + i, to); });
       });
     });
   });
@@ -99,8 +115,11 @@ void kernels::unary_grad(cpu::Queue& queue, Function f, std::int64_t count, DTyp
     const T* slope = static_cast<const T*>(dy);
     T* out = static_cast<T*>(dx);
     with_function(f, [&]<Function kF>(FunctionTag<kF>) {
+      const T* const from = slope_needs_input(kF) ? in : value;
       cpu::for_ranges(queue, count, [&](std::int64_t first, std::int64_t last) {
-        slopes<kF>(first, last, in, value, slope, out);
+        write<T>(out + first, last - first, count, [&](std::int64_t i, std::int64_t n, T* to) {
+          slopes<kF>(n, from + first + i, slope + first + i, to);
+        });
       });
     });
   });
@@ -129,7 +148,10 @@ void kernels::affine(cpu::Queue& queue, std::int64_t count, DType dtype, double 
     T* out = static_cast<T*>(y);
     const T slope = static_cast<T>(scale), offset = static_cast<T>(shift);
     cpu::for_ranges(queue, count, [&](std::int64_t first, std::int64_t last) {
-      for (std::int64_t i = first; i < last; ++i) out[i] = slope * in[i] + offset;
+      write<T>(out + first, last - first, count, [&](std::int64_t i, std::int64_t n, T* to) {
+        const T* const from = in + first + i;
+        for (std::int64_t k = 0; k < n; ++k) to[k] = slope * from[k] + offset;
+      });
     });
   });
 }

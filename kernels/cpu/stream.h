@@ -29,5 +29,20 @@ template <class F>
   if (rest > 0) value(i, rest).store_first(to + i, rest);
 }
 
+/// Calls f(first, count, y) for pieces that cover 0..n-1, where f writes y[0..count), the results from `first` on;
+/// they are streamed from a copy in the nearest cache. What is not streamed is one piece.
+template <class F>
+void write_pieces(float* to, Index n, bool streamed, const F& f) {
+  if (!streamed) return f(0, n, to);
+  constexpr Index kPiece = 64;  // so short that memory reads and writes in turns: 256 take a fifth longer
+  alignas(64) float piece[kPiece];
+  for (Index i = 0; i < n; i += kPiece) {
+    const Index count = least(kPiece, n - i);
+    f(i, count, piece);
+    write_run(to + i, count, true, [&piece](Index k, int lanes) { return load(piece + k, lanes); });
+  }
+  finish_streams();
+}
+
 }  // namespace
 }  // namespace fovea::cpu

@@ -6,6 +6,7 @@
 
 #include "autograd/ops/batch_norm.h"
 #include "autograd/ops/conv2d.h"
+#include "autograd/ops/elementwise.h"
 #include "tensor/views.h"
 
 /// Large results are written past the caches, small ones are not: their bits must agree. (A vector that is stored so
@@ -82,6 +83,23 @@ TEST_CASE("channels that are normalised together have the bits of those that are
       };
       check_halves(op, shape, shape, 1, device);
     }
+}
+
+TEST_CASE("a function of many numbers has the bits of the function of few") {
+  constexpr std::int64_t kCount = 2 * 1'100'003;
+  for (const Isa isa : available_isas()) {
+    const Device device = Device::cpu({.threads = 2, .isa = isa});
+    const Tensor other = some({kCount}, 3, device);
+    const auto check = [&](const auto& f) {
+      check_halves([&](const Var& x, std::int64_t from,
+                       std::int64_t to) { return f(x, slice(other, 0, from, to).contiguous()); },
+                   {kCount}, {kCount}, 0, device);
+    };
+    check([](const Var& x, const Tensor&) { return relu(x); });
+    check([](const Var& x, const Tensor&) { return softplus(x); });
+    check([](const Var& x, const Tensor&) { return x * 3.0 + 1.0; });
+    check([](const Var& x, const Tensor& other_part) { return x / other_part; });
+  }
 }
 
 }  // namespace
