@@ -2,6 +2,7 @@
 #include "kernels/ops/matmul.h"
 
 #include "kernels/cpu/matmul_block.h"
+#include "kernels/cpu/matmul_thin.h"
 #include "kernels/cpu/matmul_tile.h"
 #include "kernels/cpu/queue.h"
 
@@ -50,7 +51,7 @@ void multiply_large(Pool& pool, const Matmul& shape, const float* a, const float
 }
 
 template <class T>
-void product(Pool& pool, const Matmul& shape, const T* a, const T* b, T* c) {
+void product_by_blas(Pool& pool, const Matmul& shape, const T* a, const T* b, T* c) {
   const std::int64_t m = shape.m, n = shape.n, k = shape.k;
   const std::int64_t tiles_n = (n + kTileN - 1) / kTileN, tiles = (m + kTileM - 1) / kTileM * tiles_n;
   for_parts(pool, tiles, [&](std::int64_t part) {
@@ -70,6 +71,15 @@ void product(Pool& pool, const Matmul& shape, const T* a, const T* b, T* c) {
   });
 }
 
+void product(Pool& pool, const Matmul& shape, const double* a, const double* b, double* c) {
+  product_by_blas(pool, shape, a, b, c);
+}
+void product(Pool& pool, const Matmul& shape, const float* a, const float* b, float* c) {
+  if (multiply_thin(pool, shape, a, b, c)) return;
+  if (is_large(shape)) return multiply_large(pool, shape, a, b, c);
+  product_by_blas(pool, shape, a, b, c);
+}
+
 }  // namespace
 }  // namespace fovea::cpu
 
@@ -79,9 +89,6 @@ void matmul(cpu::Queue& q, const Matmul& shape, DType dtype, const void* a, cons
   if (dtype == DType::f64)
     cpu::product(q, shape, static_cast<const double*>(a), static_cast<const double*>(b),
                  static_cast<double*>(c));
-  else if (cpu::is_large(shape))
-    cpu::multiply_large(q, shape, static_cast<const float*>(a), static_cast<const float*>(b),
-                        static_cast<float*>(c));
   else
     cpu::product(q, shape, static_cast<const float*>(a), static_cast<const float*>(b),
                  static_cast<float*>(c));

@@ -37,8 +37,9 @@ Var zeros(const Shape& shape, const Device& device, DType dtype = DType::f32) {
   return Tensor::zeros(shape, dtype, device);
 }
 
-/// Extents around the 256x256 tiles of the cpu and the 256 terms of its chains of sums, the 64x64 (f64: 32x32) tiles and the steps of 16 of the
-/// tiled kernel; Deep Retina's readout.
+/// Extents around the 256x256 tiles of the cpu and the 256 terms of its chains of sums, the 64x64 (f64: 32x32) tiles
+/// and the steps of 16 of the tiled kernel; around the 8 rows of a thin product, its parts of 4 to 32 rows or 512
+/// columns, its groups of 4 and pieces of 1024 terms; Deep Retina's readout.
 TEST_CASE("matmul") {
   check({
       .info = matmul_info,
@@ -64,6 +65,13 @@ TEST_CASE("matmul") {
                   {{{30, 600}, {600, 70}}, {0, 0}, DType::f32, true},
                   {{{513, 47}, {49, 513}}, {1, 1}, DType::f32, true},
                   {{{16, 257}, {257, 513}}, {0, 0}, DType::f32, true},
+                  {{{37, 1045}, {5, 1045}}, {0, 1}, DType::f32, true},
+                  {{{7, 1030}, {33, 1030}}, {0, 1}, DType::f32, true},
+                  {{{35, 2100}, {8, 2100}}, {0, 1}, DType::f32, true},
+                  {{{1, 600}, {130, 600}}, {0, 1}, DType::f32, true},
+                  {{{127, 5}, {127, 530}}, {1, 0}, DType::f32, true},
+                  {{{8, 33}, {33, 1039}}, {0, 0}, DType::f32, true},
+                  {{{3, 50}, {50, 513}}, {0, 0}, DType::f32, true},
                   {{{258, 33}, {257, 33}}, {0, 1}, DType::f64, true}},
       .apply =
           [](std::span<const Var> in, const Sample& sample) {
