@@ -64,11 +64,12 @@ def summary_part(inputs):
         paired = [(c, t) for c, t in mine if c["peer"]]
         asked = [(c, t) for c, t in paired if t]
         met = sum(c["ratio_median"] <= t[0] for c, t in asked)
+        beyond = sum(targets.beyond_floor(c, t[0]) is not None for c, t in asked)
         rows.append(["–" if threads is None else threads, len(mine), len(paired),
-                     sum(c["ratio_median"] < 1 for c, _ in paired), f"{met} of {len(asked)}",
+                     sum(c["ratio_median"] < 1 for c, _ in paired), f"{met} of {len(asked)}", beyond,
                      sum(c["ratio_median"] <= t[1] for c, t in asked),
                      sum((c["share_of_floor"] or 0) >= 0.5 for c, _ in mine)])
-    head = ["threads", "measured", "with a peer", "faster than it", "goals met", "moonshots met", "at half of the floor or better"]
+    head = ["threads", "measured", "with a peer", "faster than it", "goals met", "goals beyond the floor", "moonshots met", "at half of the floor or better"]
     not_done = [lines[0] for lines in rf.by_place(rf.told(inputs.results)).values() if rf.best(lines)["status"] != "done"]
     text = table(head, rows)
     if not_done:
@@ -80,7 +81,9 @@ def summary_part(inputs):
 def case_row(case, target):
     goal, moonshot, met = "–", "–", "–"
     if target:
-        goal = f"{target[0]:g}" + (" (peer near the floor)" if targets.near_floor(case) else "")
+        floor = targets.beyond_floor(case, target[0])
+        goal = f"{target[0]:g}" + (" (peer near the floor)" if targets.near_floor(case) else
+                                   f" (floor at {floor:.2f})" if floor else "")
         moonshot = f"{target[1]:g}"
         met = "**met**" if case["ratio_median"] <= target[0] else "no"
     error = f"{case['error_ratio']:.2f}" if case.get("error_ratio") is not None else "–"

@@ -25,6 +25,14 @@ def near_floor(case):
     return bool(case.get("floor_ms") and case.get("peer_ms") and case["floor_ms"] / case["peer_ms"] >= NEAR_FLOOR)
 
 
+def beyond_floor(case, goal):
+    """Where the floor lies as a ratio, if a plain method cannot reach the goal; None if it can, or if we did."""
+    if not case.get("floor_ms") or not case.get("peer_ms"):
+        return None
+    ratio = case["floor_ms"] / case["peer_ms"]
+    return ratio if case["ratio_median"] > goal and ratio > goal else None
+
+
 def target(rows, case):
     """(goal, moonshot) of a case, None if nothing is asked of it. Where the peer is near the floor, nobody can be much
     faster: then the goal is to be no slower."""

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bench/cudnn/library.h"
 
-#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <array>
+
+#include "bench/dynamic_library.h"
 
 namespace fovea::bench::cudnn {
 namespace {
 
 template <class F>
-void find(void* handle, const std::string& path, const char* name, F& function) {
-  function = reinterpret_cast<F>(dlsym(handle, name));
-  if (function == nullptr) throw CudnnError(fmt::format("{} has no {}: cuDNN 9 is needed", path, name));
+void find(const DynamicLibrary& from, const char* name, F& function) {
+  function = reinterpret_cast<F>(function_of(from, name));
+  if (function == nullptr) throw CudnnError(fmt::format("{} has no {}: cuDNN 9 is needed", from.path, name));
 }
 
 }  // namespace
@@ -24,21 +25,13 @@ std::vector<std::string> library_paths() {
 }
 
 Library load(const std::vector<std::string>& paths) {
-  std::string reasons;
-  for (const std::string& path : paths) {
-    void* const handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (handle == nullptr) {
-      const char* const reason = dlerror();
-      reasons += fmt::format("{}{}", reasons.empty() ? "" : "; ", reason != nullptr ? reason : path);
-      continue;
-    }
-    Library found;
-#define FOVEA_CUDNN_FIND(name) find(handle, path, #name, found.name);
-    FOVEA_CUDNN_FUNCTIONS(FOVEA_CUDNN_FIND)
+  const DynamicLibrary from = open_first(paths);
+  if (from.handle == nullptr) throw CudnnError("cuDNN cannot be loaded: " + from.path);
+  Library found;
+#define FOVEA_CUDNN_FIND(name) find(from, #name, found.name);
+  FOVEA_CUDNN_FUNCTIONS(FOVEA_CUDNN_FIND)
 #undef FOVEA_CUDNN_FIND
-    return found;
-  }
-  throw CudnnError("cuDNN cannot be loaded: " + reasons);
+  return found;
 }
 
 const Library& library() {

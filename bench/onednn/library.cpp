@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bench/onednn/library.h"
 
-#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <cstdlib>
+
+#include "bench/dynamic_library.h"
 
 namespace fovea::bench::onednn {
 namespace {
 
 template <class F>
-void find(void* handle, const std::string& path, const char* name, F& function) {
-  function = reinterpret_cast<F>(dlsym(handle, name));
+void find(const DynamicLibrary& from, const char* name, F& function) {
+  function = reinterpret_cast<F>(function_of(from, name));
   if (function == nullptr)
-    throw OnednnError(fmt::format("{} has no {}: oneDNN 3 with OpenMP is needed", path, name));
+    throw OnednnError(fmt::format("{} has no {}: oneDNN 3 with OpenMP is needed", from.path, name));
 }
 
 }  // namespace
@@ -29,22 +30,14 @@ Library load(const std::vector<std::string>& paths) {
   // Its threads spin for some 0.3 ms after their work, which is longer than the gap between two primitives and much
   // shorter than the pause before the next side's turn (bench/clock.cpp).
   setenv("GOMP_SPINCOUNT", "30000", 0);
-  std::string reasons;
-  for (const std::string& path : paths) {
-    void* const handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (handle == nullptr) {
-      const char* const reason = dlerror();
-      reasons += fmt::format("{}{}", reasons.empty() ? "" : "; ", reason != nullptr ? reason : path);
-      continue;
-    }
-    Library found;
-#define FOVEA_ONEDNN_FIND(name) find(handle, path, #name, found.name);
-    FOVEA_ONEDNN_FUNCTIONS(FOVEA_ONEDNN_FIND)
+  const DynamicLibrary from = open_first(paths);
+  if (from.handle == nullptr) throw OnednnError("oneDNN cannot be loaded: " + from.path);
+  Library found;
+#define FOVEA_ONEDNN_FIND(name) find(from, #name, found.name);
+  FOVEA_ONEDNN_FUNCTIONS(FOVEA_ONEDNN_FIND)
 #undef FOVEA_ONEDNN_FIND
-    find(handle, path, "omp_set_num_threads", found.omp_set_num_threads);
-    return found;
-  }
-  throw OnednnError("oneDNN cannot be loaded: " + reasons);
+  find(from, "omp_set_num_threads", found.omp_set_num_threads);
+  return found;
 }
 
 const Library& library() {

@@ -97,10 +97,10 @@ class Page(Folder):
                          case("conv1.grad_weight.n32", ratio=0.04), case("unknown.case"), alone("3x3.128@28.forward.n8"))
         self.assertIn("| 1 | 0.100 [0.090–0.110] | 0.12 | **met** | 0.04 | 250 % |", self.row(text, "conv1.forward.n32"))
         self.assertIn("| 4.000 ms | 1.000 ms | onednn 3.7, blocked | 0.70 | warm |", self.row(text, "conv1.forward.n32"))
-        self.assertIn("| 0.03 | no | 0.01 |", self.row(text, "conv1.grad_weight.n32"))
+        self.assertIn("| 0.03 (floor at 0.25) | no | 0.01 |", self.row(text, "conv1.grad_weight.n32"))
         self.assertIn("| – | – | – | 50 % |", self.row(text, "unknown.case"))
         self.assertIn("| none | – | warm |", self.row(text, "3x3.128@28.forward.n8"))
-        self.assertIn("| 1 | 4 | 3 | 3 | 1 of 2 | 0 | 4 |", text)
+        self.assertIn("| 1 | 4 | 3 | 3 | 1 of 2 | 1 | 0 | 4 |", text)
         self.assertIn("measured on 2026-02-01 at `abc Release`", text)
         self.assertIn("measured on 2026-03-01", text)
         self.assertTrue(text.endswith("end\n"))
@@ -112,6 +112,11 @@ class Page(Folder):
     def test_where_a_peer_is_near_the_floor_the_goal_is_to_be_no_slower(self):
         text = self.made(case("3x3.64@56.forward.n8", ratio=1.04, peer_ms=1.2, floor_ms=1.0, share_of_floor=0.8))
         self.assertIn("| 1.05 (peer near the floor) | **met** | 0.5 |", self.row(text, "3x3.64@56.forward.n8"))
+
+    def test_a_goal_that_only_another_method_could_reach_says_where_the_floor_is(self):
+        text = self.made(case("maxpool.64@56.forward.n8", ratio=0.7, peer_ms=4.0, floor_ms=2.0, share_of_floor=0.7))
+        self.assertIn("| 0.15 (floor at 0.50) | no | 0.06 |", self.row(text, "maxpool.64@56.forward.n8"))
+        self.assertIn("| 0 of 1 | 1 |", text)
 
     def test_what_was_not_measured_is_named(self):
         text = self.made(case("conv1.forward.n32"), {**alone("conv2.forward.n32"), "status": "failed", "reason": "why",
