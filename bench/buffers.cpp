@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bench/buffers.h"
 
+#include <algorithm>
 #include <limits>
 #include <random>
 
@@ -67,7 +68,13 @@ Buffers::Buffers(const Device& device, std::span<const Operand> operands, int se
 std::vector<float> Buffers::download(int operand) const {
   const auto k = static_cast<std::size_t>(operand);
   std::vector<float> values(static_cast<std::size_t>(operands_[k].shape.numel()));
-  device_.copy_to_host(values.data(), set(0)[k], values.size() * sizeof(float));
+  if (operands_[k].dtype == DType::f32) {
+    device_.copy_to_host(values.data(), set(0)[k], values.size() * sizeof(float));
+  } else {  // labels: exact as floats
+    std::vector<std::int64_t> integers(values.size());
+    device_.copy_to_host(integers.data(), set(0)[k], integers.size() * sizeof(std::int64_t));
+    std::copy(integers.begin(), integers.end(), values.begin());
+  }
   return values;
 }
 

@@ -27,7 +27,7 @@ struct Operand {
 
 /// Device memory of one set of operands, in their order.
 using Pointers = std::vector<void*>;
-/// Host copies of the f32 operands before the run; empty for outputs.
+/// Host copies of the operands before the run, integers as numbers too; empty for outputs.
 using HostValues = std::vector<std::vector<float>>;
 
 /// An element of the result in double precision.

@@ -44,7 +44,7 @@ double relative_error(const Case& c, const Device& device, const Buffers& buffer
   const auto is_f32 = [&](std::size_t k) { return c.operands[k].dtype == DType::f32; };
   HostValues before(c.operands.size());
   for (std::size_t k = 0; k < c.operands.size(); ++k)
-    if (!c.operands[k].output && is_f32(k)) before[k] = buffers.download(static_cast<int>(k));
+    if (!c.operands[k].output) before[k] = buffers.download(static_cast<int>(k));
   buffers.poison();
   if (side.channels_last())
     for (std::size_t k = 0; k < c.operands.size(); ++k)

@@ -81,6 +81,33 @@ Case head(std::int64_t batch) {
       kernels::poisson_loss(q, batch * kCells, 1e-8f, in(p, 5), in(p, 4), out(p, 6));
     });
   };
+  c.reference = [batch](const HostValues& host) {
+    const auto at = [&](std::size_t operand, std::int64_t i) -> double {
+      return host[operand][static_cast<std::size_t>(i)];
+    };
+    const auto samples = static_cast<double>(batch);
+    std::vector<Expected> expected;
+    double loss = 0;
+    for (std::int64_t cell = 0; cell < kCells; ++cell) {
+      std::vector<double> drive(static_cast<std::size_t>(batch));
+      double mean = 0, variance = 0;
+      for (std::int64_t n = 0; n < batch; ++n) {
+        double& sum = drive[static_cast<std::size_t>(n)];
+        for (std::int64_t k = 0; k < kUnits; ++k) sum += at(0, n * kUnits + k) * at(1, cell * kUnits + k);
+        mean += sum / samples;
+      }
+      for (const double d : drive) variance += (d - mean) * (d - mean) / samples;
+      for (std::int64_t n = 0; n < batch; ++n) {
+        const double normal = (drive[static_cast<std::size_t>(n)] - mean) / std::sqrt(variance + kEps);
+        const double rate = std::log1p(std::exp(at(2, cell) * normal + at(3, cell)));
+        const std::int64_t i = n * kCells + cell;
+        loss += (rate - at(4, i) * std::log(rate + 1e-8)) / (samples * kCells);
+        expected.push_back({5, i, rate});
+      }
+    }
+    expected.push_back({6, 0, loss});
+    return expected;
+  };
   return c;
 }
 
@@ -207,6 +234,26 @@ Case cross_entropy(std::int64_t rows, std::int64_t classes) {
       kernels::cross_entropy(q, s, in(p, 0), labels, nullptr, out(p, 3), out(state, 0));
       kernels::cross_entropy_grad(q, s, in(p, 0), labels, nullptr, in(state, 0), in(p, 2), out(p, 4));
     });
+  };
+  c.reference = [rows, classes](const HostValues& host) {
+    const auto share = 1 / static_cast<double>(rows);
+    std::vector<Expected> expected;
+    double loss = 0;
+    for (std::int64_t row = 0; row < rows; ++row) {
+      const float* const from = host[0].data() + row * classes;
+      const auto label = static_cast<std::int64_t>(host[1][static_cast<std::size_t>(row)]);
+      double sum = 0;
+      for (std::int64_t k = 0; k < classes; ++k) sum += std::exp(static_cast<double>(from[k]));
+      loss += (std::log(sum) - from[label]) * share;
+      for (const std::int64_t k : sampled(classes, 4))
+        expected.push_back({4, row * classes + k,
+                            host[2][0] * share * (std::exp(static_cast<double>(from[k])) / sum - (k == label))});
+      expected.push_back(
+          {4, row * classes + label,
+           host[2][0] * share * (std::exp(static_cast<double>(from[label])) / sum - 1)});
+    }
+    expected.push_back({3, 0, loss});
+    return expected;
   };
   return c;
 }
