@@ -246,11 +246,11 @@ Case cross_entropy(std::int64_t rows, std::int64_t classes) {
       for (std::int64_t k = 0; k < classes; ++k) sum += std::exp(static_cast<double>(from[k]));
       loss += (std::log(sum) - from[label]) * share;
       for (const std::int64_t k : sampled(classes, 4))
-        expected.push_back({4, row * classes + k,
-                            host[2][0] * share * (std::exp(static_cast<double>(from[k])) / sum - (k == label))});
-      expected.push_back(
-          {4, row * classes + label,
-           host[2][0] * share * (std::exp(static_cast<double>(from[label])) / sum - 1)});
+        expected.push_back(
+            {4, row * classes + k,
+             host[2][0] * share * (std::exp(static_cast<double>(from[k])) / sum - (k == label))});
+      expected.push_back({4, row * classes + label,
+                          host[2][0] * share * (std::exp(static_cast<double>(from[label])) / sum - 1)});
     }
     expected.push_back({3, 0, loss});
     return expected;

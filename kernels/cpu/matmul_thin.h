@@ -16,7 +16,9 @@ namespace fovea::cpu {
 namespace {
 
 constexpr Index kThin = 8;
-constexpr int kGroup = Vec::kRegisters >= 32 ? 4 : 2;  // rows that share what is in registers
+constexpr int kGroup = Vec::kRegisters >= 32 ? 4 : 2;      // rows that share what is in registers
+constexpr int kThinGroup = Vec::kRegisters >= 32 ? 6 : 4;  // thin ones, as dots need them
+constexpr Index kAhead = 128;                              // floats: sooner than the processor by itself
 
 /// c[i·wide_step + j·thin_step] = Σ_l wide[i·k + l]·thin[j·k + l]
 struct Dots {
@@ -26,21 +28,20 @@ struct Dots {
   Index wide_step, thin_step;
 };
 
-/// sums[r][j] += Σ_l wide[r·k + l]·thin[j·k + l] for l < terms
+/// sums[r·kThin + j] += Σ_l wide[r·k + l]·thin[j·k + l] for l < terms; a chain of its own, which is added at the end.
 template <int R, int N>
 [[gnu::always_inline]] inline void add_dots(const float* wide, const float* thin, Index k, Index terms,
-                                            Vec (*sums)[kThin]) {
-  Vec sum[R][N];
-  for (int r = 0; r < R; ++r)
-    for (int j = 0; j < N; ++j) sum[r][j] = sums[r][j];
+                                            Vec* sums) {
+  Vec sum[R][N] = {};
   const auto add = [&](Index l, int lanes) {
     Vec other[N];
-#pragma GCC unroll 4
+#pragma GCC unroll 6
     for (int j = 0; j < N; ++j) other[j] = load(thin + j * k + l, lanes);
-#pragma GCC unroll 4
+#pragma GCC unroll 6
     for (int r = 0; r < R; ++r) {
+      __builtin_prefetch(wide + r * k + l + kAhead);
       const Vec one = load(wide + r * k + l, lanes);
-#pragma GCC unroll 4
+#pragma GCC unroll 6
       for (int j = 0; j < N; ++j) sum[r][j] = fma(one, other[j], sum[r][j]);
     }
   };
@@ -48,10 +49,10 @@ template <int R, int N>
   for (; l + Vec::kLanes <= terms; l += Vec::kLanes) add(l, Vec::kLanes);
   if (l < terms) add(l, static_cast<int>(terms - l));
   for (int r = 0; r < R; ++r)
-    for (int j = 0; j < N; ++j) sums[r][j] = sum[r][j];
+    for (int j = 0; j < N; ++j) sums[r * kThin + j] = sums[r * kThin + j] + sum[r][j];
 }
 
-/// Calls f.operator()<N>(first) for pieces of up to kGroup of `count` things.
+/// Calls f.operator()<n>(first) for pieces of `count` things, n = N of each as long as there are so many.
 template <int N = kGroup, class F>
 [[gnu::always_inline]] inline void for_groups_of(Index count, const F& f, Index first = 0) {
   for (; first + N <= count; first += N) f.template operator()<N>(first);
@@ -59,26 +60,21 @@ template <int N = kGroup, class F>
 }
 
 [[maybe_unused]] void dots(Pool& pool, const Dots& d) {
-  constexpr Index kMostRows = 32, kParts = 4, kTerms = 1024;  // rows of a part; parts; terms at a time
+  constexpr Index kMostRows = 32, kParts = 4, kTerms = 2048;  // rows of a part; parts; terms at a time
   const Index rows = most(kGroup, least(kMostRows, blocks_of(d.count, kParts)));
   for_parts(pool, blocks_of(d.count, rows), [&](Index part) {
     const Index first = part * rows, count = least(rows, d.count - first);
-    Vec sums[kMostRows][kThin] = {};
+    Vec sums[kMostRows * kThin] = {};
     for (Index l = 0; l < d.k; l += kTerms)  // so many of the thin rows stay in the nearest cache
       for_groups_of(count, [&]<int R>(Index r) {
-        for_groups_of(d.thin_count, [&]<int N>(Index j) {
-          Vec part_sums[R][kThin];
-          for (int i = 0; i < R; ++i)
-            for (int n = 0; n < N; ++n) part_sums[i][n] = Vec::zero();
+        for_groups_of<kThinGroup>(d.thin_count, [&]<int N>(Index j) {
           add_dots<R, N>(d.wide + (first + r) * d.k + l, d.thin + j * d.k + l, d.k, least(kTerms, d.k - l),
-                         part_sums);
-          for (int i = 0; i < R; ++i)
-            for (int n = 0; n < N; ++n) sums[r + i][j + n] = sums[r + i][j + n] + part_sums[i][n];
+                         &sums[r * kThin + j]);
         });
       });
     for (Index r = 0; r < count; ++r)
       for (Index j = 0; j < d.thin_count; ++j)
-        d.c[(first + r) * d.wide_step + j * d.thin_step] = sum(sums[r][j]);
+        d.c[(first + r) * d.wide_step + j * d.thin_step] = sum(sums[r * kThin + j]);
   });
 }
 
