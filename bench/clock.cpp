@@ -16,8 +16,6 @@ constexpr double kLeastHostMs = 5.0;
 // OpenMP's threads spin for a while after their work, on a core that the next side needs. They are told to stop sooner
 // than this (onednn/library.cpp, peers/torch_peer.py).
 constexpr std::chrono::milliseconds kPause(3);
-// Threads that wake on the same core stay there for up to 16 ms, until the system notices that another is idle.
-constexpr double kSpreadMs = 20;
 
 class HostClock final : public Clock {
  public:

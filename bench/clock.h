@@ -33,6 +33,10 @@ class Clock {
 std::unique_ptr<Clock> make_clock(const Device& device, int threads = 1);
 std::unique_ptr<Clock> make_cuda_clock(const Device& device);
 
+/// Threads that wake on the same core stay there for up to 16 ms, until the system notices that another is idle: several
+/// threads are timed only after they have worked for so long.
+inline constexpr double kSpreadMs = 20;
+
 /// Seconds since a fixed moment.
 double seconds_now();
 /// Seconds that this thread has computed.

@@ -13,6 +13,7 @@ A change is marked faster or slower if the two 10-90 % ranges do not overlap. Ex
 median grew to more than R times what it was and its change is marked; 2 if a file is wrong.
 """
 import argparse
+import os
 import sys
 
 import result_file as rf
@@ -131,4 +132,10 @@ def main(arguments, out=sys.stdout, err=sys.stderr):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        code = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has seen enough, as head does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)

@@ -101,7 +101,7 @@ void Channels::pack_vector(Index part, float* packed) const {
   const bool turned = w.column == -1 && w.row == -w.kernel_width;
   if ((forward || turned) && taps_ <= kGathered) {  // the taps of a channel are neighbours
     // Some channels are gathered in the nearest cache, so that what goes to each tap is a run.
-    alignas(64) float gathered[(kGathered + kLanes) * kLanes];
+    alignas(64) float gathered[kGathered * kLanes];
     const Index some = kGathered / taps_;
     for (Index c = 0; c < channels; c += some) {
       const Index count = least(some, channels - c);
@@ -110,8 +110,8 @@ void Channels::pack_vector(Index part, float* packed) const {
         for (Index i = 0; i < run; i += kLanes) {
           Vec square[kLanes];
           load_square(from + (c + k) * w.in + i - (turned ? taps_ - 1 : 0), w.out, lines, run - i, square);
-#pragma GCC unroll 16
-          for (Index j = 0; j < kLanes; ++j) square[j].store(gathered + (k * run + i + j) * kLanes);
+          for (Index j = 0; j < least(kLanes, run - i); ++j)
+            square[j].store(gathered + (k * run + i + j) * kLanes);
         }
       for (Index tap = 0; tap < taps_; ++tap) {
         const float* vector = gathered + (turned ? taps_ - 1 - tap : tap) * kLanes;
