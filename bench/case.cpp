@@ -24,7 +24,7 @@ const char* pass_name(Pass pass) {
 std::vector<Case> all_cases() {
   std::vector<Case> all;
   for (auto part : {conv_cases, model_cases, matmul_cases, lstm_cases, norm_cases, pool_cases, training_cases,
-                    pointwise_cases}) {
+                    pointwise_cases, layer_cases}) {
     std::vector<Case> cases = part();
     for (Case& c : cases) c.paired = !c.name.starts_with("tiny.");
     std::move(cases.begin(), cases.end(), std::back_inserter(all));

@@ -108,6 +108,7 @@ std::vector<Case> norm_cases();
 std::vector<Case> lstm_cases();
 std::vector<Case> training_cases();
 std::vector<Case> matmul_cases();
+std::vector<Case> layer_cases();
 std::vector<Case> pointwise_cases();
 std::vector<Case> model_cases();
 

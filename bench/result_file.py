@@ -11,8 +11,10 @@ RUNG_KEYS = {"name": str, "change": str, "threads": int, "ms": (int, float), "gf
 RUNG_NUMBERS = ["predicted_gain", "gain_median", "gain_p10", "gain_p90", "share_of_peak", "error"]
 # The charts and tables: what an op belongs to. What is not named here belongs to the rest.
 FAMILIES = {"Training": ["training step"], "Convolution": ["conv2d"], "Matrix multiplication": ["matmul"],
-            "Recurrent": ["lstm", "reciprocal_gated_step"], "Normalisation": ["batch_norm", "layer_norm", "group_norm"],
-            "Pooling": ["max_pool2d", "avg_pool2d"], "Pointwise and sums": ["softmax", "relu", "add", "channel_sum"]}
+            "Recurrent": ["lstm", "gru", "reciprocal_gated_step"],
+            "Normalisation": ["batch_norm", "layer_norm", "layer_norm_channels", "group_norm"],
+            "Pooling": ["max_pool2d", "average_pool2d", "resize"],
+            "Pointwise and sums": ["softmax", "softplus", "relu", "add", "channel_sum"]}
 REST = "Losses, optimizers, random numbers"
 
 

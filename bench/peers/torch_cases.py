@@ -288,9 +288,46 @@ def group_norm(t, a, which):
     return Work(lambda x, gamma, beta: F.group_norm(x, groups, gamma, beta, eps), (t["x"], t["gamma"], t["beta"]), ("y",))
 
 
+def average_pool2d(t, a, which):
+    return Work(lambda x: F.avg_pool2d(x, 2), (t["x"],), ("y",))
+
+
+def resize(t, a, which):
+    return Work(lambda x: F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False), (t["x"],), ("y",))
+
+
+def layer_norm_channels(t, a, which):
+    def forward(x, gamma, beta):
+        return F.layer_norm(x.permute(0, 2, 3, 1), gamma.shape, gamma, beta, a["eps"][0]).permute(0, 3, 1, 2)
+
+    return Work(forward, (t["x"], t["gamma"], t["beta"]), ("y",))
+
+
+def softplus(t, a, which):
+    return Work(F.softplus, (t["x"],), ("y",))
+
+
+def gru(t, a, which):
+    x, w_hidden = t["x"], t["w_hidden"]
+    layer = torch.nn.GRU(x.shape[2], w_hidden.shape[1], device=x.device)
+
+    def prepare(work):
+        with torch.no_grad():
+            for weight, name in zip((layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0, layer.bias_hh_l0),
+                                    ("w_input", "w_hidden", "bias_input", "bias_hidden")):
+                weight.copy_(t[name])
+
+    def forward(x):
+        y, h = layer(x)
+        return y, h[0]
+
+    return Work(forward, (x,), ("y", "h_last"), prepare=prepare)
+
+
 CASES = {case.__name__: case for case in (conv2d, conv2d_windows, max_pool2d, batch_norm, lstm, matmul, cross_entropy,
                                           poisson_head, adam, dropout, normal, unit_norm, head, rgc_step,
-                                          deep_retina, ln, softmax, relu, add, column_sum, group_norm)}
+                                          deep_retina, ln, softmax, relu, add, column_sum, group_norm,
+                                          average_pool2d, resize, layer_norm_channels, softplus, gru)}
 
 
 class Way:
@@ -306,7 +343,8 @@ def ways(case, device):
     if case == "conv2d_windows":
         return [Way("nchw", arguments={"last": False}),
                 Way("channels_last", memory_format=torch.channels_last, arguments={"last": True})]
-    if case in ("conv2d", "max_pool2d", "batch_norm", "rgc_step", "deep_retina"):
+    if case in ("conv2d", "max_pool2d", "batch_norm", "rgc_step", "deep_retina", "average_pool2d",
+                "resize", "layer_norm_channels"):
         last = {"memory_format": torch.channels_last}
         return [Way("nchw"), Way("channels_last", **last, arguments=last if case == "deep_retina" else {})]
     if case == "lstm" and device == "cpu":
