@@ -70,13 +70,16 @@ Case resize(std::int64_t batch, std::int64_t channels, std::int64_t side) {
     for (const std::int64_t i : sampled(y.numel())) {
       const std::int64_t plane = i / (4 * side * side);
       const auto place = [side](std::int64_t p) {
-        return std::fmin(std::fmax((static_cast<double>(p) + 0.5) / 2 - 0.5, 0.0), static_cast<double>(side - 1));
+        return std::fmin(std::fmax((static_cast<double>(p) + 0.5) / 2 - 0.5, 0.0),
+                         static_cast<double>(side - 1));
       };
       const double row = place(i / (2 * side) % (2 * side)), column = place(i % (2 * side));
       const auto pixel = [&](double r, double q) {
-        return at(host, 0, (plane * side + static_cast<std::int64_t>(r)) * side + static_cast<std::int64_t>(q));
+        return at(host, 0,
+                  (plane * side + static_cast<std::int64_t>(r)) * side + static_cast<std::int64_t>(q));
       };
-      const double top = std::floor(row), left = std::floor(column), bottom = std::ceil(row), right = std::ceil(column);
+      const double top = std::floor(row), left = std::floor(column), bottom = std::ceil(row),
+                   right = std::ceil(column);
       const double upper = std::lerp(pixel(top, left), pixel(top, right), column - left),
                    lower = std::lerp(pixel(bottom, left), pixel(bottom, right), column - left);
       expected.push_back({1, i, std::lerp(upper, lower, row - top)});
@@ -141,7 +144,8 @@ Case softplus(std::int64_t count) {
   };
   c.reference = [count](const HostValues& host) {
     std::vector<Expected> expected;
-    for (const std::int64_t i : sampled(count)) expected.push_back({1, i, std::log1p(std::exp(at(host, 0, i)))});
+    for (const std::int64_t i : sampled(count))
+      expected.push_back({1, i, std::log1p(std::exp(at(host, 0, i)))});
     return expected;
   };
   return c;
@@ -156,12 +160,14 @@ std::vector<std::vector<double>> gru_states(std::int64_t steps, std::int64_t bat
     const std::vector<double> before = h;
     const auto from_x = [&](std::int64_t k) {
       double sum = at(host, 3, k);
-      for (std::int64_t i = 0; i < size; ++i) sum += at(host, 1, k * size + i) * at(host, 0, (t * batch + sample) * size + i);
+      for (std::int64_t i = 0; i < size; ++i)
+        sum += at(host, 1, k * size + i) * at(host, 0, (t * batch + sample) * size + i);
       return sum;
     };
     const auto from_h = [&](std::int64_t k) {
       double sum = at(host, 4, k);
-      for (std::int64_t i = 0; i < size; ++i) sum += at(host, 2, k * size + i) * before[static_cast<std::size_t>(i)];
+      for (std::int64_t i = 0; i < size; ++i)
+        sum += at(host, 2, k * size + i) * before[static_cast<std::size_t>(i)];
       return sum;
     };
     const auto sigmoid = [](double v) { return 1 / (1 + std::exp(-v)); };
@@ -227,7 +233,8 @@ Case gru(std::int64_t steps, std::int64_t batch, std::int64_t size) {
 }  // namespace
 
 std::vector<Case> layer_cases() {
-  return {average_pool(8, 64, 56), resize(8, 64, 28), layer_norm(8, 64, 56), softplus(1'000'000), gru(40, 32, 64)};
+  return {average_pool(8, 64, 56), resize(8, 64, 28), layer_norm(8, 64, 56), softplus(1'000'000),
+          gru(40, 32, 64)};
 }
 
 }  // namespace fovea::bench

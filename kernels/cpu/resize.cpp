@@ -4,6 +4,7 @@
 #include "kernels/arena.h"
 #include "kernels/cpu/loops.h"
 #include "kernels/cpu/queue.h"
+#include "kernels/cpu/transpose.h"
 
 /// The two axes are taken one after the other. Forward, two rows of x become one at a result's height, which is then
 /// read at each result's column; backward, rows of slopes become one at the height of a row of x, which is then handed
@@ -17,9 +18,13 @@ using Source = ResizeAxis::Source;
 
 /// Where results lie along the columns: between `low` and the column behind it, which exists in each row here.
 class Columns {
+  static constexpr int kLanes = cpu::Vec::kLanes;
+
  public:
   Columns(cpu::Queue& queue, const ResizeAxis& axis)
-      : low_(queue, axis.out, "resize"), weights_(queue, 2 * axis.out, "resize") {
+      : low_(queue, axis.out, "resize"),
+        ahead_(queue, axis.out, "resize"),
+        weights_(queue, 2 * axis.out, "resize") {
     low = low_.data();
     low_weight = weights_.data();
     high_weight = weights_.data() + axis.out;
@@ -28,13 +33,32 @@ class Columns {
       low_.data()[q] = static_cast<std::int32_t>(from.low);
       weights_.data()[q] = from.low_weight;
       weights_.data()[axis.out + q] = from.high_weight;
+      ahead_.data()[q] = low[q] - low[q / kLanes * kLanes];
     }
+  }
+  /// to[q] for all results of a row, of which kLanes columns more may be read than there are.
+  void interpolate(const float* row, int64_t out_width, float* to) const {
+    int64_t q = 0;
+    for (; q + kLanes <= out_width; q += kLanes) {
+      const std::int32_t* const ahead = ahead_.data() + q;
+      if (ahead[kLanes - 1] + 1 < kLanes) {  // all in one vector, and in the one that begins a column later
+        const auto near = [&](int64_t begin) { return picked(cpu::Vec::load(row + low[q] + begin), ahead); };
+        (cpu::Vec::load(low_weight + q) * near(0) + cpu::Vec::load(high_weight + q) * near(1)).store(to + q);
+        continue;
+      }
+      for (int64_t i = q; i < q + kLanes; ++i) to[i] = one(row, i);
+    }
+    for (; q < out_width; ++q) to[q] = one(row, q);
   }
   const std::int32_t* low;
   const float *low_weight, *high_weight;
 
  private:
-  Scratch<std::int32_t> low_;
+  float one(const float* row, int64_t q) const {
+    return low_weight[q] * row[low[q]] + high_weight[q] * row[low[q] + 1];
+  }
+
+  Scratch<std::int32_t> low_, ahead_;  // ahead of the first result of its vector
   Scratch<float> weights_;
 };
 
@@ -98,7 +122,7 @@ void for_planes(cpu::Queue& queue, const Resize2d& s, int64_t floats, F&& f) {
 void kernels::resize(cpu::Queue& queue, const Resize2d& s, const float* x, float* y) {
   const Columns column(queue, s.columns);
   const int64_t width = s.columns.in, out_width = s.columns.out;
-  for_planes(queue, s, s.nearest ? 0 : width + 1, [&](int64_t n, float* __restrict__ row) {
+  for_planes(queue, s, s.nearest ? 0 : width + 1 + cpu::Vec::kLanes, [&](int64_t n, float* __restrict__ row) {
     for (int64_t p = 0; p < s.rows.out; ++p) {
       const Source from = s.rows.source(s.rows.at(p));
       const float *low = x + (n * s.rows.in + from.low) * width,
@@ -111,8 +135,7 @@ void kernels::resize(cpu::Queue& queue, const Resize2d& s, const float* x, float
       }
       for (int64_t j = 0; j < width; ++j) row[j] = from.low_weight * low[j] + from.high_weight * high[j];
       row[width] = row[width - 1];
-      for (int64_t q = 0; q < out_width; ++q)
-        to[q] = column.low_weight[q] * row[at[q]] + column.high_weight[q] * row[at[q] + 1];
+      column.interpolate(row, out_width, to);
     }
   });
 }

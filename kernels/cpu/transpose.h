@@ -59,6 +59,19 @@ template <int... l>
   return even_lanes(a, b, std::make_integer_sequence<int, Vec::kLanes>{});
 }
 
+/// Lane l of the result is lane at[l] of x.
+[[maybe_unused]] Vec picked(Vec x, const std::int32_t* at) {
+#if defined(__AVX512F__)
+  return {_mm512_maskz_permutexvar_ps(0xffff, _mm512_loadu_si512(at), x.v)};  // see vec.h
+#elif defined(__AVX2__)
+  return {_mm256_permutevar8x32_ps(x.v, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)))};
+#else
+  Vec result;
+  for (int l = 0; l < Vec::kLanes; ++l) result.v[l] = x.v[at[l]];
+  return result;
+#endif
+}
+
 /// Lane j of square[i] = from[j·pitch + i], for `lines` values of j and `count` of i; zeros elsewhere.
 [[gnu::always_inline]] inline void load_square(const float* from, Index pitch, Index lines, Index count,
                                                Vec (&square)[Vec::kLanes]) {
