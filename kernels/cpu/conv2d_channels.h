@@ -36,7 +36,6 @@ class Channels {
   static constexpr Index kMostPixels = 512;           // of a part's sums
   static constexpr Index kWeightFloats = 512 * 1024;  // of a part: the fewer parts, the fewer copies of x
   static constexpr Index kEnoughParts = 8;
-  static constexpr Index kGathered = 256;  // vectors of weights
 
   Correlation k_;
   Index taps_, panels_;                // of a group
@@ -99,25 +98,27 @@ void Channels::pack_vector(Index part, float* packed) const {
   const float* const from = w.data + group * w.group + o * w.out;
   const bool forward = w.column == 1 && w.row == w.kernel_width && w.in == taps_;
   const bool turned = w.column == -1 && w.row == -w.kernel_width;
-  if ((forward || turned) && taps_ <= kGathered) {  // the taps of a channel are neighbours
-    // Some channels are gathered in the nearest cache, so that what goes to each tap is a run.
-    alignas(64) float gathered[kGathered * kLanes];
-    const Index some = kGathered / taps_;
-    for (Index c = 0; c < channels; c += some) {
-      const Index count = least(some, channels - c);
-      const Index runs = forward ? 1 : count, run = forward ? taps_ * count : taps_;
-      for (Index k = 0; k < runs; ++k)
-        for (Index i = 0; i < run; i += kLanes) {
-          Vec square[kLanes];
-          load_square(from + (c + k) * w.in + i - (turned ? taps_ - 1 : 0), w.out, lines, run - i, square);
-          for (Index j = 0; j < least(kLanes, run - i); ++j)
-            square[j].store(gathered + (k * run + i + j) * kLanes);
+  if (forward || turned) {  // the taps of a channel are neighbours; forward, those of all channels are
+    constexpr Index kAhead = 64,
+                    kChannelsAhead = 4;  // floats; far from here, the processor does not foresee them
+    const Index run = forward ? taps_ * channels : taps_;
+    Index tap = 0, channel = 0;  // of the next vector
+    for (Index c = 0; c < channels; c += run / taps_) {
+      const float* const first = from + c * w.in - (turned ? taps_ - 1 : 0);
+      if (turned)
+        for (Index i = 0; i < kLanes * taps_; i += 16) __builtin_prefetch(first + kChannelsAhead * w.in + i);
+      for (Index i = 0; i < run; i += kLanes) {
+        if (forward)
+          for (Index l = 0; l < kLanes; ++l) __builtin_prefetch(first + l * w.out + i + kAhead);
+        Vec square[kLanes];
+        load_square(first + i, w.out, lines, run - i, square);
+        for (Index j = 0; j < least(kLanes, run - i); ++j) {
+          square[j].store(to + ((turned ? taps_ - 1 - tap : tap) * channels + channel) * kPanel);
+          if (++tap == taps_) {
+            tap = 0;
+            ++channel;
+          }
         }
-      for (Index tap = 0; tap < taps_; ++tap) {
-        const float* vector = gathered + (turned ? taps_ - 1 - tap : tap) * kLanes;
-        float* line = to + (tap * channels + c) * kPanel;
-        for (Index k = 0; k < count; ++k, vector += taps_ * kLanes, line += kPanel)
-          Vec::load(vector).store(line);
       }
     }
     return;
