@@ -99,8 +99,7 @@ void Channels::pack_vector(Index part, float* packed) const {
   const bool forward = w.column == 1 && w.row == w.kernel_width && w.in == taps_;
   const bool turned = w.column == -1 && w.row == -w.kernel_width;
   if (forward || turned) {  // the taps of a channel are neighbours; forward, those of all channels are
-    constexpr Index kAhead = 64,
-                    kChannelsAhead = 4;  // floats; far from here, the processor does not foresee them
+    constexpr Index kAhead = 64, kChannelsAhead = 4;  // too far apart for the processor to foresee them
     const Index run = forward ? taps_ * channels : taps_;
     Index tap = 0, channel = 0;  // of the next vector
     for (Index c = 0; c < channels; c += run / taps_) {

@@ -10,15 +10,15 @@
 /// slopes of its weights. Of the large operand each number is used a few times only, so what counts is to read it
 /// once, as it lies in memory: nothing is copied.
 ///
-/// Note [Thin products]: the rows of both operands run along k: `dots`, a vector of each row at a time. Or the columns
-/// of the result run along the rows of b: `combine`, rows of b times numbers of a.
+/// Two forms: the rows of both operands run along k (`dots`, a vector of each row at a time), or the columns of the
+/// result run along the rows of b (`combine`, rows of b times numbers of a).
 namespace fovea::cpu {
 namespace {
 
 constexpr Index kThin = 8;
 constexpr int kGroup = Vec::kRegisters >= 32 ? 4 : 2;      // rows that share what is in registers
 constexpr int kThinGroup = Vec::kRegisters >= 32 ? 6 : 4;  // thin ones, as dots need them
-constexpr Index kAhead = 128;                              // floats: sooner than the processor by itself
+constexpr Index kAhead = 128;                              // floats; the processor alone begins later
 
 /// c[i·wide_step + j·thin_step] = Σ_l wide[i·k + l]·thin[j·k + l]
 struct Dots {
