@@ -4,13 +4,11 @@
 #include <set>
 
 #include "bench/cases/builders.h"
+#include "bench/cases/operands.h"
 #include "kernels/ops/conv2d.h"
 
 namespace fovea::bench {
 namespace {
-
-const float* in(const Pointers& p, std::size_t k) { return static_cast<const float*>(p[k]); }
-float* out(const Pointers& p, std::size_t k) { return static_cast<float*>(p[k]); }
 
 /// Where an element of a tensor of these extents is, as four indices.
 struct Place {

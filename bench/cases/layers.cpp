@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "bench/case.h"
+#include "bench/cases/operands.h"
 #include "kernels/function.h"
 #include "kernels/ops/elementwise.h"
 #include "kernels/ops/layer_norm_channels.h"
@@ -15,14 +15,6 @@
 /// Layers that fill the gaps between the large ones. PyTorch is their only peer.
 namespace fovea::bench {
 namespace {
-
-const float* in(const Pointers& p, std::size_t k) { return static_cast<const float*>(p[k]); }
-float* out(const Pointers& p, std::size_t k) { return static_cast<float*>(p[k]); }
-
-/// A value of the host's copies as a double.
-double at(const HostValues& host, std::size_t operand, std::int64_t i) {
-  return host[operand][static_cast<std::size_t>(i)];
-}
 
 Case average_pool(std::int64_t batch, std::int64_t channels, std::int64_t side) {
   const SlidingWindows halves{.in = side, .out = side / 2, .kernel = 2, .stride = 2};

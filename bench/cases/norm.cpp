@@ -4,15 +4,13 @@
 #include <cmath>
 
 #include "bench/cases/builders.h"
+#include "bench/cases/operands.h"
 #include "kernels/ops/batch_norm.h"
 
 namespace fovea::bench {
 namespace {
 
 constexpr float kEps = 1e-5f, kMomentum = 0.1f;
-
-const float* in(const Pointers& p, std::size_t k) { return static_cast<const float*>(p[k]); }
-float* out(const Pointers& p, std::size_t k) { return static_cast<float*>(p[k]); }
 
 /// Calls f(index) for each element of a channel.
 template <class F>

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "bench/case.h"
+#include "bench/cases/operands.h"
 #include "kernels/function.h"
 #include "kernels/ops/elementwise.h"
 #include "kernels/ops/group_norm.h"
@@ -14,9 +14,6 @@
 /// Operations that are bound by the bytes they move.
 namespace fovea::bench {
 namespace {
-
-const float* in(const Pointers& p, std::size_t k) { return static_cast<const float*>(p[k]); }
-float* out(const Pointers& p, std::size_t k) { return static_cast<float*>(p[k]); }
 
 Case softmax(std::int64_t rows, std::int64_t width) {
   const Shape x{rows, width};

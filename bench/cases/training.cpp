@@ -5,7 +5,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "bench/case.h"
+#include "bench/cases/operands.h"
 #include "kernels/function.h"
 #include "kernels/ops/batch_norm.h"
 #include "kernels/ops/cross_entropy.h"
@@ -22,9 +22,6 @@ namespace fovea::bench {
 namespace {
 
 constexpr float kEps = 1e-5f;
-
-const float* in(const Pointers& p, std::size_t k) { return static_cast<const float*>(p[k]); }
-float* out(const Pointers& p, std::size_t k) { return static_cast<float*>(p[k]); }
 
 /// Statistics of each unit, noise and ReLU, as three ops.
 Case unit_norm(std::int64_t batch) {
@@ -82,9 +79,6 @@ Case head(std::int64_t batch) {
     });
   };
   c.reference = [batch](const HostValues& host) {
-    const auto at = [&](std::size_t operand, std::int64_t i) -> double {
-      return host[operand][static_cast<std::size_t>(i)];
-    };
     const auto samples = static_cast<double>(batch);
     std::vector<Expected> expected;
     double loss = 0;
@@ -93,15 +87,16 @@ Case head(std::int64_t batch) {
       double mean = 0, variance = 0;
       for (std::int64_t n = 0; n < batch; ++n) {
         double& sum = drive[static_cast<std::size_t>(n)];
-        for (std::int64_t k = 0; k < kUnits; ++k) sum += at(0, n * kUnits + k) * at(1, cell * kUnits + k);
+        for (std::int64_t k = 0; k < kUnits; ++k)
+          sum += at(host, 0, n * kUnits + k) * at(host, 1, cell * kUnits + k);
         mean += sum / samples;
       }
       for (const double d : drive) variance += (d - mean) * (d - mean) / samples;
       for (std::int64_t n = 0; n < batch; ++n) {
         const double normal = (drive[static_cast<std::size_t>(n)] - mean) / std::sqrt(variance + kEps);
-        const double rate = std::log1p(std::exp(at(2, cell) * normal + at(3, cell)));
+        const double rate = std::log1p(std::exp(at(host, 2, cell) * normal + at(host, 3, cell)));
         const std::int64_t i = n * kCells + cell;
-        loss += (rate - at(4, i) * std::log(rate + 1e-8)) / (samples * kCells);
+        loss += (rate - at(host, 4, i) * std::log(rate + 1e-8)) / (samples * kCells);
         expected.push_back({5, i, rate});
       }
     }
