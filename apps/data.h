@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/retina_task.h"
+#include "apps/retina_data.h"
 
 namespace fovea::apps {
 

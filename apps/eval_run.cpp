@@ -7,8 +7,9 @@
 #include "apps/eval.h"
 #include "apps/exit_code.h"
 #include "apps/model_list.h"
+#include "apps/retina_data.h"
+#include "apps/retina_models.h"
 #include "apps/retina_report.h"
-#include "apps/retina_task.h"
 #include "apps/run_device.h"
 #include "apps/run_state.h"
 #include "models/retina/predict.h"
@@ -19,12 +20,12 @@ int evaluate(const EvalRequest& request) {
   const Checkpoint checkpoint = find_checkpoint(request.run, request.checkpoint);
   const Device device = viewing_device(request.device, config);
   const RetinaData data = load_retina_data(config);
-  const RetinaModel model = make_retina_model(config, data.train.cells(), device);
-  load_weights(*model.module, checkpoint.path);
+  const std::unique_ptr<retina::RateModel> model = make_retina_model(config, data.train.cells(), device);
+  load_weights(*model, checkpoint.path);
   const nn::WindowDataset& part =
       request.split == "train" ? data.train : (request.split == "validation" ? data.validation : data.test);
-  const retina::Predictions predicted = retina::predict(*model.module, part, device);
-  const RetinaScores scores = score(predicted.rate, predicted.target);
+  const retina::Predictions predicted = retina::predict(*model, part, device);
+  const retina::Scores scores = retina::score(predicted.rate, predicted.target);
   if (request.json) {
     nlohmann::ordered_json json{{"run", request.run.string()},
                                 {"split", request.split},

@@ -22,7 +22,7 @@ struct Preset {
 struct ModelEntry {
   std::string name;
   std::string summary;
-  std::vector<Key> keys;  ///< model.*; the shared keys are not repeated here
+  std::vector<Key> keys;  ///< model.* and data.*; the shared keys are not repeated here
   std::vector<Preset> presets;
 };
 

@@ -117,7 +117,7 @@ std::string cell_name(const RetinaData& data, std::size_t cell) {
   return fmt::format("cell {}, {}", cell, kind);
 }
 
-std::string scores_table(const RetinaData& data, const RetinaScores& scores, bool with_ceiling) {
+std::string scores_table(const RetinaData& data, const retina::Scores& scores, bool with_ceiling) {
   std::string text = fmt::format("{:<20} {:>8}", "", "Pearson");
   text += with_ceiling ? fmt::format(" {:>8} {:>8}\n", "ceiling", "share") : "\n";
   const auto row = [&](const std::string& name, double r, double ceiling) {
@@ -131,11 +131,11 @@ std::string scores_table(const RetinaData& data, const RetinaScores& scores, boo
 }
 
 void write_retina_report(const std::filesystem::path& run, const Config& config, const RetinaData& data,
-                         RetinaModel& model, const retina::Predictions& test) {
+                         retina::RateModel& model, const retina::Predictions& test) {
   const auto summary = read_summary(run);
-  const RetinaScores scores = score(test.rate, test.target);
+  const retina::Scores scores = retina::score(test.rate, test.target);
   ReportData report;
-  auto* const deep = dynamic_cast<retina::DeepRetina*>(model.module.get());
+  auto* const deep = dynamic_cast<retina::DeepRetina*>(&model);
   report.model = deep != nullptr ? "Deep Retina" : "LN";
   const auto stimulus = data.recording.metadata.find("stimulus");
   const bool simulated = stimulus != data.recording.metadata.end();
@@ -166,7 +166,7 @@ void write_retina_report(const std::filesystem::path& run, const Config& config,
     const Tensor filters = deep->first_layer().weight.value;
     for (std::int64_t c = 0; c < filters.size(0); ++c)
       report.filters.push_back(space_time_filter(fmt::format("filter {}", c), select(filters, 0, c)));
-  } else if (auto* const ln = dynamic_cast<retina::LinearNonlinear*>(model.module.get()); ln != nullptr) {
+  } else if (auto* const ln = dynamic_cast<retina::LinearNonlinear*>(&model); ln != nullptr) {
     const std::int64_t side = data.train.movie().size(1);
     const Tensor filters =
         reshape(ln->filter().weight.value, {data.train.cells(), data.train.history(), side, -1});

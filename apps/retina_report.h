@@ -4,8 +4,11 @@
 #include <filesystem>
 #include <string>
 
-#include "apps/retina_task.h"
+#include "apps/config.h"
+#include "apps/retina_data.h"
 #include "models/retina/predict.h"
+#include "models/retina/rate_model.h"
+#include "models/retina/scores.h"
 
 namespace fovea::apps {
 
@@ -13,10 +16,10 @@ namespace fovea::apps {
 ///
 /// model  the tested weights; test  what it predicts for the repeated movie
 void write_retina_report(const std::filesystem::path& run, const Config& config, const RetinaData& data,
-                         RetinaModel& model, const retina::Predictions& test);
+                         retina::RateModel& model, const retina::Predictions& test);
 
 /// Per cell and mean, for a terminal; beside the ceiling, which is known for the repeated test movie only.
-std::string scores_table(const RetinaData& data, const RetinaScores& scores, bool with_ceiling);
+std::string scores_table(const RetinaData& data, const retina::Scores& scores, bool with_ceiling);
 
 /// "cell 3, slow OFF"
 std::string cell_name(const RetinaData& data, std::size_t cell);

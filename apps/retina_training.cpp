@@ -5,21 +5,24 @@
 
 #include <nlohmann/json.hpp>
 
+#include "apps/retina_data.h"
+#include "apps/retina_models.h"
 #include "apps/retina_report.h"
-#include "apps/retina_task.h"
 #include "autograd/ops/elementwise.h"
 #include "models/retina/circuit.h"
 #include "models/retina/predict.h"
+#include "models/retina/scores.h"
 #include "nn/loss.h"
 
 namespace fovea::apps {
 namespace {
 
-Trainable with_loss(const Config& config, RetinaModel model) {
+Trainable with_loss(const Config& config, std::unique_ptr<retina::RateModel> made) {
   const double rate_l1 = config.real("model.activity_l1"), drive_l1 = config.real("model.drive_l1");
-  auto loss = [rate_l1, drive_l1, drive_of = std::move(model.drive)](Tape& tape, const nn::Batch& batch) {
-    const Var drive = drive_of(tape.input(batch.x));
-    const Var rate = softplus(drive);
+  auto loss = [rate_l1, drive_l1, &model = *made](Tape& tape, const nn::Batch& batch) {
+    const Var x = tape.input(batch.x);
+    const Var drive = model.drive(x);
+    const Var rate = model.rate(drive);
     Var total = nn::PoissonLoss{}(rate, batch.target, batch.mask);
     const Tensor poisson = total.value();
     const auto penalty = [&](const Var& activity, double coefficient) {
@@ -27,9 +30,10 @@ Trainable with_loss(const Config& config, RetinaModel model) {
     };
     if (rate_l1 > 0) total = total + penalty(rate, rate_l1);
     if (drive_l1 > 0) total = total + penalty(drive, drive_l1);
+    if (const Var own = model.penalty(x); own.value().defined()) total = total + own;
     return StepLoss{total, poisson};
   };
-  return {std::move(model.module), std::move(loss)};
+  return {std::move(made), std::move(loss)};
 }
 
 nn::LastBatch last_batch(const Config& config) {
@@ -94,12 +98,13 @@ class RetinaTask final : public Task {
   Evaluation evaluate() override {
     const retina::Predictions held_out =
         retina::predict(model_for_evaluation(), data_.validation, eval_device_);
-    const RetinaScores scores = score(held_out.rate, held_out.target);
+    const retina::Scores scores = retina::score(held_out.rate, held_out.target);
     const double r = scores.pearson.mean;
     return {r, {{score_name(), r}, {"val_log_likelihood", scores.log_likelihood.mean}}};
   }
   const char* score_name() const override { return "val_pearson"; }
 
+  Config resolved(const Config&) const override { return config_; }
   std::string data_summary() const override {
     return fmt::format("{} windows of {} cells", data_.train.size(), data_.train.cells());
   }
@@ -114,9 +119,9 @@ class RetinaTask final : public Task {
 
   nlohmann::ordered_json test(const nn::State& weights) override {
     tested_ = make_retina_model(config_, data_.train.cells(), eval_device_);
-    tested_.module->load_state(weights);
-    predicted_ = retina::predict(*tested_.module, data_.test, eval_device_);
-    const RetinaScores scores = score(predicted_.rate, predicted_.target);
+    tested_->load_state(weights);
+    predicted_ = retina::predict(*tested_, data_.test, eval_device_);
+    const retina::Scores scores = retina::score(predicted_.rate, predicted_.target);
     const nn::CellScores ceiling = nn::summarize(data_.ceiling);
     nlohmann::ordered_json figures{
         {"test_pearson", scores.pearson.mean},
@@ -135,17 +140,17 @@ class RetinaTask final : public Task {
   }
 
   void report(const RunFolder& run) override {
-    write_retina_report(run.path(), config_, data_, tested_, predicted_);
-    fmt::print("{}", scores_table(data_, score(predicted_.rate, predicted_.target), true));
+    write_retina_report(run.path(), config_, data_, *tested_, predicted_);
+    fmt::print("{}", scores_table(data_, retina::score(predicted_.rate, predicted_.target), true));
     fmt::print("{}\n", (run.path() / "report.html").string());
   }
 
  private:
   nn::Module& model_for_evaluation() {
     if (eval_device_ == device_) return model();
-    if (!eval_model_.module) eval_model_ = make_retina_model(config_, data_.train.cells(), eval_device_);
-    eval_model_.module->load_state(model().state());
-    return *eval_model_.module;
+    if (!eval_model_) eval_model_ = make_retina_model(config_, data_.train.cells(), eval_device_);
+    eval_model_->load_state(model().state());
+    return *eval_model_;
   }
 
   Config config_;
@@ -153,9 +158,9 @@ class RetinaTask final : public Task {
   RetinaData data_;
   Trainable trainable_;
   nn::Loader loader_;
-  RetinaModel eval_model_;         // where training and evaluation are on different devices
-  RetinaModel tested_;             // from test() on
-  retina::Predictions predicted_;  // by it, of the test movie
+  std::unique_ptr<retina::RateModel> eval_model_;  // where training and evaluation are on different devices
+  std::unique_ptr<retina::RateModel> tested_;      // from test() on
+  retina::Predictions predicted_;                  // by it, of the test movie
 };
 
 }  // namespace

@@ -8,7 +8,7 @@
 
 namespace fovea::apps {
 
-/// Fits a model of firing rates to a recording (apps/retina_task.h). The score is the correlation with the
+/// Fits a model of firing rates to a recording (apps/retina_data.h). The score is the correlation with the
 /// held-out responses, mean of the cells.
 std::unique_ptr<Task> make_retina_task(const Config& config, const Device& device);
 

@@ -63,8 +63,6 @@ std::vector<Key> shared_keys() {
       {"optim.schedule_patience", std::int64_t{10},
        "of schedule plateau: evaluations without a better score that are let pass", 0, 1e6},
       {"data.path", "", "data set: a name ('fovea data' lists them) or a path; empty: the model's own"},
-      {"data.hold_out", 0.05,
-       "share of the training data that is held out for evaluation, in pieces of at most 30 s", 0.001, 0.9},
       {"eval.baseline", "", "finished run of another model on the same data to compare with, such as LN"},
   };
 }

@@ -61,6 +61,8 @@ class Task {
   virtual Evaluation evaluate() = 0;
   virtual const char* score_name() const = 0;  ///< "val_pearson"
 
+  /// The settings of the run with what follows from the data filled in: what config.toml says.
+  virtual Config resolved(const Config& config) const { return config; }
   /// "46200 windows of 8 cells", for the line at the start.
   virtual std::string data_summary() const = 0;
   /// Checksum of the data: a run goes on with the data it began with.

@@ -121,7 +121,7 @@ class Trainer {
     for (const auto& [name, tensor] : first.tensors) bytes += static_cast<std::uint64_t>(tensor.bytes());
     run_.check_space(bytes);
     if (from && !run_.repair_links(*from, state_.best_step)) state_.forget_best();
-    run_.write("config.toml", config_.to_toml());
+    run_.write("config.toml", task_->resolved(config_).to_toml());
     for (const std::string& warning : run_.open_logs(state_.step, state_.logs)) warn(warning);
     if (const auto bad = find_bad_state(*task_, state_.optimizer))
       throw IoError(fmt::format("{} before the first step{}", is_bad(bad->tensor, bad->first.value),

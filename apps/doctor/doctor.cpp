@@ -12,7 +12,7 @@
 
 #include "apps/cli.h"
 #include "apps/exit_code.h"
-#include "apps/retina_task.h"
+#include "apps/retina_data.h"
 #include "apps/version.h"
 
 namespace fovea::apps {

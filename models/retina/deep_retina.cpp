@@ -3,6 +3,7 @@
 
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/reshape.h"
+#include "nn/init.h"
 
 namespace fovea::retina {
 namespace {
@@ -46,6 +47,12 @@ DeepRetina::DeepRetina(const DeepRetinaOptions& options, const Device& device)
   add_child("noise2", noise2_);
   add_child("readout", readout_);
   if (bn3_) add_child("bn3", *bn3_);
+
+  for (nn::Parameter* weight : {&conv1_.weight, &conv2_.weight, &readout_.weight})
+    weight->init =
+        nn::init::xavier_uniform();  // Keras' starting values, as the published networks were made with
+  for (nn::Parameter* bias : {&conv1_.bias, &conv2_.bias, &readout_.bias})
+    bias->init = nn::init::constant(0.0f);
 }
 
 Var DeepRetina::drive(const Var& x) {
@@ -58,8 +65,6 @@ Var DeepRetina::drive(const Var& x) {
   h = readout_(flatten(h));
   return bn3_ ? (*bn3_)(h) : h;
 }
-
-Var DeepRetina::forward(const Var& x) { return softplus(drive(x)); }
 
 DeepRetinaOptions bn_cnn(std::int64_t cells) { return {.cells = cells}; }
 

@@ -5,10 +5,10 @@
 #include <cstdint>
 #include <memory>
 
+#include "models/retina/rate_model.h"
 #include "nn/batch_norm.h"
 #include "nn/conv2d.h"
 #include "nn/linear.h"
-#include "nn/module.h"
 #include "nn/noise.h"
 
 namespace fovea::retina {
@@ -38,13 +38,11 @@ struct DeepRetinaOptions {
 /// parameters  5 cells: 138 362 (per-unit norm, 15 and 11), 185 757 (nips_2016)
 /// throws      ShapeError if x does not fit; ValueError if the kernels do not fit into the stimulus
 /// source      McIntosh et al. 2016 (NIPS); Maheswaranathan et al. 2023 (Neuron)
-class DeepRetina final : public nn::Module {
+class DeepRetina final : public RateModel {
  public:
   DeepRetina(const DeepRetinaOptions& options, const Device& device);
 
-  Var forward(const Var& x) override;
-  /// What the softplus gets, [B, cells]; for penalties on it.
-  Var drive(const Var& x);
+  Var drive(const Var& x) override;
 
   const DeepRetinaOptions& options() const { return options_; }
   nn::Conv2d& first_layer() { return conv1_; }

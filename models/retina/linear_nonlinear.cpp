@@ -16,6 +16,4 @@ LinearNonlinear::LinearNonlinear(const LinearNonlinearOptions& options, const De
 
 Var LinearNonlinear::drive(const Var& x) { return filter_(flatten(x)); }
 
-Var LinearNonlinear::forward(const Var& x) { return softplus(drive(x)); }
-
 }  // namespace fovea::retina

@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
+#include "models/retina/rate_model.h"
 #include "nn/linear.h"
-#include "nn/module.h"
 
 namespace fovea::retina {
 
@@ -22,12 +22,10 @@ struct LinearNonlinearOptions {
 /// parameters  filter.weight [cells, history·size²], filter.bias [cells]; the weights start at 0, so that
 ///             the filter stays within what the stimuli span
 /// source      Chichilnisky 2001, "A simple white noise analysis of neuronal light responses"
-class LinearNonlinear final : public nn::Module {
+class LinearNonlinear final : public RateModel {
  public:
   LinearNonlinear(const LinearNonlinearOptions& options, const Device& device);
-  Var forward(const Var& x) override;
-  /// What the softplus gets, [B, cells].
-  Var drive(const Var& x);
+  Var drive(const Var& x) override;
   nn::Linear& filter() { return filter_; }
 
  private:

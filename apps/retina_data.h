@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <functional>
-#include <memory>
+#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "apps/config.h"
 #include "models/retina/recording_file.h"
 #include "nn/data/window_dataset.h"
-#include "nn/metrics/responses.h"
-#include "nn/module.h"
 
 namespace fovea::apps {
 
@@ -23,23 +20,12 @@ struct RetinaData {
   std::vector<double> ceiling;  ///< per cell, on the bins of `test`; NaN if not known
 };
 
+/// The settings of how a recording is read and cut, data.*; those of all trainers are in shared_keys().
+std::vector<Key> retina_data_keys();
+
 /// Reads the recording that data.path names. Empty: the standard simulated one, made now if it is not there
 /// yet. throws IoError, UsageError
 RetinaData load_retina_data(const Config& config);
-
-/// A model that predicts firing rates; `drive` is what its last nonlinearity gets.
-struct RetinaModel {
-  std::unique_ptr<nn::Module> module;
-  std::function<Var(const Var&)> drive;
-};
-/// The model of the configuration, initialised by its seed.
-RetinaModel make_retina_model(const Config& config, std::int64_t cells, const Device& device);
-
-/// Scores of a model on one part of the data, per cell.
-struct RetinaScores {
-  nn::CellScores pearson, explained_variance, rmse_hz, log_likelihood;
-};
-RetinaScores score(const Tensor& rate, const Tensor& target);
 
 /// Where generated recordings are kept: $XDG_CACHE_HOME/fovea, else ~/.cache/fovea, else the working folder.
 std::filesystem::path cache_folder();

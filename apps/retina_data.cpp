@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "apps/retina_task.h"
+#include "apps/retina_data.h"
 
 #include <fmt/format.h>
 
@@ -11,9 +11,6 @@
 #include "apps/exit_code.h"
 #include "apps/names.h"
 #include "apps/progress.h"
-#include "models/retina/deep_retina.h"
-#include "models/retina/linear_nonlinear.h"
-#include "nn/init.h"
 
 namespace fovea::apps {
 namespace {
@@ -38,6 +35,13 @@ retina::Stimulus parse_stimulus(const std::string& text) {
 }
 
 }  // namespace
+
+std::vector<Key> retina_data_keys() {
+  return {
+      {"data.hold_out", 0.05,
+       "share of the training data that is held out for evaluation, in pieces of at most 30 s", 0.001, 0.9},
+  };
+}
 
 std::filesystem::path cache_folder() {
   if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache != '\0')
@@ -108,43 +112,6 @@ RetinaData load_retina_data(const Config& config) {
           std::move(parts.validation),
           std::move(test),
           std::move(ceiling)};
-}
-
-RetinaModel make_retina_model(const Config& config, std::int64_t cells, const Device& device) {
-  RetinaModel model;
-  if (config.text("model.name") == "ln") {
-    auto ln = std::make_unique<retina::LinearNonlinear>(
-        retina::LinearNonlinearOptions{.cells = cells, .history = config.integer("model.history")}, device);
-    model.drive = [&ln = *ln](const Var& x) { return ln.drive(x); };
-    model.module = std::move(ln);
-  } else {
-    retina::DeepRetinaOptions options{.cells = cells, .history = config.integer("model.history")};
-    const auto pair = [&](const char* key) {
-      const auto& values = config.integers(key);
-      if (values.size() != 2)
-        throw UsageError(fmt::format("{}: expected two numbers, one a convolution", key));
-      return std::array<std::int64_t, 2>{values[0], values[1]};
-    };
-    options.channels = pair("model.channels");
-    options.kernels = pair("model.kernels");
-    const std::string& norm = config.text("model.norm");
-    options.norm = norm == "unit" ? retina::Norm::per_unit
-                                  : (norm == "channel" ? retina::Norm::per_channel : retina::Norm::none);
-    options.noise = static_cast<float>(config.real("model.noise"));
-    auto deep = std::make_unique<retina::DeepRetina>(options, device);
-    model.drive = [&deep = *deep](const Var& x) { return deep.drive(x); };
-    model.module = std::move(deep);
-  }
-  // Keras' starting values, as the published networks were made with.
-  nn::InitOptions rules{.weights = nn::init::xavier_uniform(), .biases = nn::init::constant(0.0f)};
-  if (config.text("model.name") == "ln") rules = {};
-  nn::initialize(*model.module, static_cast<std::uint64_t>(config.integer("train.seed")), rules);
-  return model;
-}
-
-RetinaScores score(const Tensor& rate, const Tensor& target) {
-  return {nn::pearson(rate, target), nn::explained_variance(rate, target), nn::rmse(rate, target),
-          nn::poisson_log_likelihood(rate, target)};
 }
 
 }  // namespace fovea::apps
