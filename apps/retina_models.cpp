@@ -3,78 +3,25 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "apps/checkpoint.h"
+#include "apps/deep_retina_model.h"
 #include "apps/retina_data.h"
-#include "models/retina/deep_retina.h"
+#include "apps/run_state.h"
+#include "models/retina/consolidate.h"
 #include "models/retina/linear_nonlinear.h"
+#include "models/retina/receptive_field.h"
 #include "nn/init.h"
 
 namespace fovea::apps {
 namespace {
 
-ModelEntry deep_retina() {
-  return {
-      .name = "deep-retina",
-      .summary = "two convolutions and a dense readout from 400 ms of stimulus to firing rates",
-      .keys =
-          {
-              {"model.history", std::int64_t{40}, "stimulus frames of 10 ms that a response sees", 1, 1000},
-              {"model.channels", Integers{8, 8}, "filters of the two convolutions", 1, 4096},
-              {"model.kernels", Integers{15, 11}, "side lengths of their filters, pixels", 1, 255},
-              {.name = "model.norm",
-               .default_value = "unit",
-               .doc = "batch normalisation after a convolution: per unit, per channel, or none",
-               .choices = {"unit", "channel", "none"}},
-              {"model.noise", 0.05, "SD of the Gaussian noise before each ReLU, in training only", 0, 10},
-              {"model.activity_l1", 0.0, "penalty on the mean predicted rate", 0, 1e3},
-              {"model.drive_l1", 0.0, "penalty on the mean size of what the softplus gets", 0, 1e3},
-          },
-      .presets =
-          {
-              {"demo",
-               "minutes on two CPU cores, on ten minutes of simulated recording",
-               {{"train.batch", std::int64_t{32}},
-                {"train.steps", std::int64_t{4000}},
-                {"train.epochs", std::int64_t{0}},
-                {"train.eval_every", std::int64_t{500}},
-                {"train.checkpoint_every", std::int64_t{500}},
-                {"optim.lr", 1e-2},
-                {"optim.schedule", std::string("step")},
-                {"optim.schedule_every", std::int64_t{1600}},
-                {"optim.schedule_factor", 0.3},
-                {"optim.weight_decay", 1e-3}}},
-              {"bn-cnn",
-               "the batch-normalised network of Maheswaranathan et al. 2023, trained as published",
-               {{"train.batch", std::int64_t{5000}},
-                {"train.epochs", std::int64_t{250}},
-                {"train.eval_every", std::int64_t{64}},
-                {"optim.lr", 1e-2},
-                {"optim.weight_decay", 2e-2},
-                {"optim.schedule", std::string("plateau")},
-                {"optim.schedule_factor", 0.2},
-                {"optim.schedule_patience", std::int64_t{10}}}},
-              {"nips-2016",
-               "the network of McIntosh et al. 2016, trained as published",
-               {{"model.channels", Integers{16, 8}},
-                {"model.kernels", Integers{15, 9}},
-                {"model.norm", std::string("none")},
-                {"model.noise", 0.1},
-                {"model.drive_l1", 1e-3},
-                {"train.batch", std::int64_t{5000}},
-                {"train.epochs", std::int64_t{50}},
-                {"train.eval_every", std::int64_t{64}},
-                {"optim.lr", 1e-3},
-                {"optim.weight_decay", 2e-3}}},
-          },
-  };
-}
-
 ModelEntry ln() {
   return {
       .name = "ln",
       .summary = "one linear filter and one nonlinearity a cell: the baseline",
-      .keys = {{"model.history", std::int64_t{40}, "stimulus frames of 10 ms that a response sees", 1, 1000},
-               {"model.activity_l1", 0.0, "penalty on the mean predicted rate", 0, 1e3},
-               {"model.drive_l1", 0.0, "penalty on the mean size of what the softplus gets", 0, 1e3}},
+      .keys = {{"model.history", std::int64_t{40}, "stimulus frames of 10 ms that a response sees", 1, 1000}},
       .presets = {{"demo",
                    "half a minute on two CPU cores, on ten minutes of simulated recording",
                    {{"train.batch", std::int64_t{128}},
@@ -87,43 +34,105 @@ ModelEntry ln() {
   };
 }
 
-std::array<std::int64_t, 2> pair(const Config& config, const char* key) {
-  const auto& values = config.integers(key);
-  if (values.size() != 2) throw UsageError(fmt::format("{}: expected two numbers, one a convolution", key));
-  return {values[0], values[1]};
-}
-
 std::unique_ptr<retina::RateModel> make_ln(const Config& config, std::int64_t cells, const Device& device) {
   return std::make_unique<retina::LinearNonlinear>(
       retina::LinearNonlinearOptions{.cells = cells, .history = config.integer("model.history")}, device);
 }
 
-std::unique_ptr<retina::RateModel> make_deep_retina(const Config& config, std::int64_t cells,
-                                                    const Device& device) {
-  retina::DeepRetinaOptions options{.cells = cells, .history = config.integer("model.history")};
-  options.channels = pair(config, "model.channels");
-  options.kernels = pair(config, "model.kernels");
-  const std::string& norm = config.text("model.norm");
-  options.norm = norm == "unit" ? retina::Norm::per_unit
-                                : (norm == "channel" ? retina::Norm::per_channel : retina::Norm::none);
-  options.noise = static_cast<float>(config.real("model.noise"));
-  return std::make_unique<retina::DeepRetina>(options, device);
+/// What a fit can add to the Poisson loss.
+std::vector<Key> penalty_keys() {
+  return {
+      {"model.activity_l1", 0.0, "penalty on the mean predicted rate", 0, 1e3},
+      {.name = "model.activity_form",
+       .default_value = "mean",
+       .doc = "of that penalty: mean, or the sum over batch and cells that torch-deep-retina has",
+       .choices = {"mean", "sum"}},
+      {"model.drive_l1", 0.0, "penalty on the mean size of what the output nonlinearity gets", 0, 1e3},
+  };
+}
+
+bool has(const Config& config, std::string_view name) {
+  return std::any_of(config.keys().begin(), config.keys().end(),
+                     [&](const Key& key) { return key.name == name; });
+}
+
+void fill_in_centres(Config& config, const nn::WindowDataset& train) {
+  const bool asks = has(config, "model.centres") && config.integers("model.centres").empty() &&
+                    (!has(config, "model.readout") || config.text("model.readout") == "fixed");
+  if (!asks) return;
+  Integers values;
+  for (const retina::Position& centre : retina::receptive_field_centres(train)) {
+    values.push_back(centre.row);
+    values.push_back(centre.col);
+  }
+  config.set("model.centres", values, "training data");
+}
+
+/// The weights of a run with a filter for each cell, with one filter for cells whose filters are alike; says in the
+/// configuration which. None if the run is gone and the configuration knows already: a resumed run has a checkpoint.
+nn::State share_filters(Config& config, std::int64_t cells) {
+  const std::filesystem::path run = config.text("model.share_from");
+  if (!std::filesystem::exists(run) && !config.integers("model.filter_of_cell").empty()) return {};
+  const Config other = read_run_config(run);
+  if (other.text("model.name") != "deep-retina" || other.text("model.readout") != "one-hot" ||
+      !other.integers("model.filter_of_cell").empty())
+    throw UsageError(
+        fmt::format("model.share_from {}: expected a run of deep-retina with model.readout=one-hot and a "
+                    "filter for each cell",
+                    run.string()));
+  retina::DeepRetina trained(deep_retina_options(other, cells), Device::cpu());
+  load_weights(trained, find_checkpoint(run, "best").path);
+  const auto shared = retina::consolidated(trained, config.real("model.share_above"),
+                                           static_cast<std::uint64_t>(config.integer("train.seed")));
+  config.set("model.filter_of_cell", Integers(shared->options().filter_of_cell), "model.share_from");
+  return shared->state();
 }
 
 }  // namespace
 
 std::vector<ModelEntry> retina_models() {
-  std::vector<ModelEntry> models{deep_retina(), ln()};
+  std::vector<ModelEntry> models{deep_retina_entry(), ln()};
   for (ModelEntry& model : models)
-    for (Key& key : retina_data_keys()) model.keys.push_back(std::move(key));
+    for (const std::vector<Key>& keys : {penalty_keys(), retina_data_keys()})
+      model.keys.insert(model.keys.end(), keys.begin(), keys.end());
   return models;
+}
+
+Key centres_key() {
+  return {"model.centres", Integers{},
+          "row and column of each cell's receptive field, for models that place their cells; empty: found in "
+          "the training data",
+          0, 1e6};
+}
+
+std::vector<retina::Position> centres_of(const Config& config, std::int64_t cells, std::int64_t size) {
+  const auto& values = config.integers("model.centres");
+  if (values.empty())
+    return std::vector<retina::Position>(static_cast<std::size_t>(cells), {size / 2, size / 2});
+  if (values.size() != 2 * static_cast<std::size_t>(cells) ||
+      std::any_of(values.begin(), values.end(), [&](std::int64_t value) { return value >= size; }))
+    throw UsageError(
+        fmt::format("model.centres: expected row and column for each of {} cells, each 0 to {}, got {}",
+                    cells, size - 1, to_toml(config.value("model.centres"))));
+  std::vector<retina::Position> centres;
+  for (std::size_t k = 0; k < values.size(); k += 2) centres.push_back({values[k], values[k + 1]});
+  return centres;
+}
+
+Prepared prepare_retina_model(Config config, const nn::WindowDataset& train) {
+  fill_in_centres(config, train);
+  nn::State start;
+  if (has(config, "model.share_from") && !config.text("model.share_from").empty())
+    start = share_filters(config, train.cells());
+  return {std::move(config), std::move(start)};
 }
 
 std::unique_ptr<retina::RateModel> make_retina_model(const Config& config, std::int64_t cells,
                                                      const Device& device) {
   const bool is_ln = config.text("model.name") == "ln";
   std::unique_ptr<retina::RateModel> model =
-      is_ln ? make_ln(config, cells, device) : make_deep_retina(config, cells, device);
+      is_ln ? make_ln(config, cells, device)
+            : std::make_unique<retina::DeepRetina>(deep_retina_options(config, cells), device);
   nn::initialize(*model, static_cast<std::uint64_t>(config.integer("train.seed")));
   return model;
 }

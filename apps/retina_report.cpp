@@ -163,7 +163,7 @@ void write_retina_report(const std::filesystem::path& run, const Config& config,
     add_baseline(report, baseline);
 
   if (deep != nullptr) {
-    const Tensor filters = deep->first_layer().weight.value;
+    const Tensor filters = deep->first_filters();
     for (std::int64_t c = 0; c < filters.size(0); ++c)
       report.filters.push_back(space_time_filter(fmt::format("filter {}", c), select(filters, 0, c)));
   } else if (auto* const ln = dynamic_cast<retina::LinearNonlinear*>(&model); ln != nullptr) {

@@ -19,14 +19,16 @@ namespace {
 
 Trainable with_loss(const Config& config, std::unique_ptr<retina::RateModel> made) {
   const double rate_l1 = config.real("model.activity_l1"), drive_l1 = config.real("model.drive_l1");
-  auto loss = [rate_l1, drive_l1, &model = *made](Tape& tape, const nn::Batch& batch) {
+  const nn::ActivityNorm form =
+      config.text("model.activity_form") == "sum" ? nn::ActivityNorm::sum : nn::ActivityNorm::mean;
+  auto loss = [rate_l1, drive_l1, form, &model = *made](Tape& tape, const nn::Batch& batch) {
     const Var x = tape.input(batch.x);
     const Var drive = model.drive(x);
     const Var rate = model.rate(drive);
     Var total = nn::PoissonLoss{}(rate, batch.target, batch.mask);
     const Tensor poisson = total.value();
     const auto penalty = [&](const Var& activity, double coefficient) {
-      return nn::activity_l1(activity, static_cast<float>(coefficient), nn::ActivityNorm::mean, batch.mask);
+      return nn::activity_l1(activity, static_cast<float>(coefficient), form, batch.mask);
     };
     if (rate_l1 > 0) total = total + penalty(rate, rate_l1);
     if (drive_l1 > 0) total = total + penalty(drive, drive_l1);
@@ -58,18 +60,20 @@ Baseline read_baseline(const std::string& run) {
 class RetinaTask final : public Task {
  public:
   RetinaTask(const Config& config, const Device& device)
-      : config_(config),
-        device_(device),
+      : device_(device),
         // The emulation would take hours for the thousands of windows of an evaluation.
         eval_device_(device.kind() == DeviceKind::simt ? Device::cpu() : device),
         data_(load_retina_data(config)),
-        trainable_(make_retina_trainable(config, data_.train.cells(), device)),
+        prepared_(prepare_retina_model(config, data_.train)),
+        config_(prepared_.config),
+        trainable_(make_retina_trainable(config_, data_.train.cells(), device)),
         loader_(data_.train,
                 {.batch = config.integer("train.batch"),
                  .shuffle = true,
                  .last_batch = last_batch(config),
                  .seed = static_cast<std::uint64_t>(config.integer("train.seed"))},
                 device) {
+    if (!prepared_.start.empty()) model().load_state(prepared_.start);
     if (const std::string& baseline = config.text("eval.baseline"); !baseline.empty())
       (void)read_baseline(baseline);  // a wrong name is said now, not after hours
   }
@@ -132,6 +136,7 @@ class RetinaTask final : public Task {
         {"test_explained_variance", scores.explained_variance.mean},
         {"test_rmse_hz", scores.rmse_hz.mean},
     };
+    if (!prepared_.start.empty()) model().load_state(prepared_.start);
     if (const std::string& baseline = config_.text("eval.baseline"); !baseline.empty()) {
       const Baseline other = read_baseline(baseline);
       figures[other.model + "_test_pearson"] = other.test_pearson;
@@ -153,9 +158,10 @@ class RetinaTask final : public Task {
     return *eval_model_;
   }
 
-  Config config_;
   Device device_, eval_device_;
   RetinaData data_;
+  Prepared prepared_;
+  const Config& config_;
   Trainable trainable_;
   nn::Loader loader_;
   std::unique_ptr<retina::RateModel> eval_model_;  // where training and evaluation are on different devices

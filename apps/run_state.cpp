@@ -44,13 +44,29 @@ std::string note(const SavedRun& saved, const char* name) {
 
 }  // namespace
 
+namespace {
+
+/// What decays, then what does not; a group without parameters is left out.
+std::vector<nn::ParameterGroup> parameter_groups(const Config& config, const nn::Module& module) {
+  const std::string& decays = config.text("optim.decays");
+  nn::ParameterGroup decaying, others;
+  decaying.weight_decay = config.real("optim.weight_decay");
+  for (const nn::NamedParameter& named : module.named_parameters()) {
+    const bool is_weight = named.parameter->role == nn::Role::weight;
+    const bool is_kernel = is_weight && named.parameter->value.rank() == 4;
+    const bool decay = decays == "all" || (decays == "convolutions" ? is_kernel : is_weight);
+    (decay ? decaying : others).parameters.push_back(named);
+  }
+  std::vector<nn::ParameterGroup> groups;
+  for (nn::ParameterGroup* group : {&decaying, &others})
+    if (!group->parameters.empty()) groups.push_back(std::move(*group));
+  return groups;
+}
+
+}  // namespace
+
 nn::Optimizer make_optimizer(const Config& config, const nn::Module& module) {
-  const nn::Role weights[] = {nn::Role::weight};
-  const nn::Role others[] = {nn::Role::bias, nn::Role::scale, nn::Role::shift};
-  std::vector<nn::ParameterGroup> groups{
-      nn::parameters_of(module, weights, config.real("optim.weight_decay"))};
-  if (nn::ParameterGroup rest = nn::parameters_of(module, others); !rest.parameters.empty())
-    groups.push_back(std::move(rest));
+  std::vector<nn::ParameterGroup> groups = parameter_groups(config, module);
   const double lr = config.real("optim.lr");
   const std::string& name = config.text("optim.name");
   const auto momentum = static_cast<float>(config.real("optim.momentum"));
@@ -76,7 +92,14 @@ RunState::RunState(const Config& config, Task& task)
                                          .threshold = 0.01}) {}
 
 double RunState::lr() const {
-  if (config_.text("optim.schedule") != "step") return plateau_.lr();  // which never falls unless it is fed
+  const std::string& kind = config_.text("optim.schedule");
+  if (kind == "milestones") {
+    nn::MultiStep schedule(config_.real("optim.lr"), config_.integers("optim.schedule_milestones"),
+                           config_.real("optim.schedule_factor"));
+    schedule.load_state({{"epoch", static_cast<double>(step / task_.batches_per_epoch())}});
+    return schedule.lr();
+  }
+  if (kind != "step") return plateau_.lr();  // which never falls unless it is fed
   nn::StepSchedule schedule(config_.real("optim.lr"), config_.integer("optim.schedule_every"),
                             config_.real("optim.schedule_factor"));
   schedule.load_state({{"epoch", static_cast<double>(step)}});

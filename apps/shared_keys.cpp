@@ -47,6 +47,11 @@ std::vector<Key> shared_keys() {
        "times weight, added to its gradient: twice the coefficient of an L2 penalty; of adamw, taken off the "
        "weight",
        0, 1e3},
+      {.name = "optim.decays",
+       .default_value = "weights",
+       .doc = "what weight_decay is for: weights of linear maps and convolutions, convolutions only, or all "
+              "parameters",
+       .choices = {"weights", "convolutions", "all"}},
       {"optim.momentum", 0.0, "of sgd, nesterov and rmsprop", 0, 1},
       {"optim.alpha", 0.99, "of rmsprop: share of the mean of squares that stays from step to step", 0, 1},
       {"optim.centered", false, "of rmsprop: whether to divide by the deviation from the mean gradient"},
@@ -56,10 +61,14 @@ std::vector<Key> shared_keys() {
        "each number of a gradient is cut to plus or minus this, before clip_norm; 0: never", 0, 1e9},
       {.name = "optim.schedule",
        .default_value = "none",
-       .doc = "when the step size falls: never, every so many steps, or when the held-out score stops rising",
-       .choices = {"none", "step", "plateau"}},
+       .doc =
+           "when the step size falls: never, every so many steps, after so many epochs, or when the held-out "
+           "score stops rising",
+       .choices = {"none", "step", "milestones", "plateau"}},
       {"optim.schedule_factor", 0.5, "by which it falls", 1e-6, 0.999},
       {"optim.schedule_every", std::int64_t{1000}, "of schedule step: steps between two falls", 1, kMany},
+      {"optim.schedule_milestones", Integers{},
+       "of schedule milestones: the epochs after which it falls, ascending", 1, 1e6},
       {"optim.schedule_patience", std::int64_t{10},
        "of schedule plateau: evaluations without a better score that are let pass", 0, 1e6},
       {"data.path", "", "data set: a name ('fovea data' lists them) or a path; empty: the model's own"},

@@ -29,9 +29,9 @@ class Trainer {
  public:
   Trainer(const TrainRequest& request, RunFolder& run)
       : request_(request),
-        config_(request.config),
         run_(run),
-        task_(make_task(config_, training_device(request.device, config_))),
+        task_(make_task(request.config, training_device(request.device, request.config))),
+        config_(task_->resolved(request.config)),
         state_(config_, *task_) {
     total_steps_ = config_.integer("train.steps");
     const std::int64_t by_epochs = config_.integer("train.epochs") * task_->batches_per_epoch();
@@ -121,7 +121,7 @@ class Trainer {
     for (const auto& [name, tensor] : first.tensors) bytes += static_cast<std::uint64_t>(tensor.bytes());
     run_.check_space(bytes);
     if (from && !run_.repair_links(*from, state_.best_step)) state_.forget_best();
-    run_.write("config.toml", task_->resolved(config_).to_toml());
+    run_.write("config.toml", config_.to_toml());
     for (const std::string& warning : run_.open_logs(state_.step, state_.logs)) warn(warning);
     if (const auto bad = find_bad_state(*task_, state_.optimizer))
       throw IoError(fmt::format("{} before the first step{}", is_bad(bad->tensor, bad->first.value),
@@ -264,10 +264,10 @@ class Trainer {
   }
 
   const TrainRequest& request_;
-  const Config& config_;
   RunFolder& run_;
   Clock::time_point started_ = Clock::now();
   std::unique_ptr<Task> task_;
+  Config config_;
   RunState state_;
   std::optional<StepGraph> graph_;
   MemoryPlan plan_;

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "nn/module.h"
 
@@ -29,6 +28,16 @@ class RateModel : public nn::Module {
   /// What the model's own parameters cost, a scalar on x's tape that a trainer adds to its loss; without a value if
   /// there is no such term.
   virtual Var penalty(const Var& /*x*/) { return {}; }
+
+  /// Whether the model is a convolution up to the last step, so that it can look at frames of any size.
+  virtual bool has_maps() const { return false; }
+  /// The same cells at every place of larger frames, without the choice of a position for each.
+  /// x         [B, history, H, W], H and W above reach()
+  /// returns   [B, filters, H - reach(), W - reach()], Hz; place (r, c) looks at pixels r … r + reach() and alike for c
+  /// throws    ValueError unless has_maps()
+  virtual Var maps(const Var& x);
+  /// Pixels by which a map is smaller than the frame: Σ(kernel − 1). throws ValueError unless has_maps()
+  virtual std::int64_t reach() const;
 };
 
 }  // namespace fovea::retina

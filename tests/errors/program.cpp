@@ -182,6 +182,9 @@ const std::vector<Command> kCommands{
     {"train ln --set train.steps=0 --set train.epochs=0", kWrongUsage},
     {"train ln --set train.patience=2 --set train.eval_every=0", kWrongUsage},
     {"train deep-retina --data recording.safetensors --set model.channels=8 --out new", kWrongUsage},
+    {"train deep-retina --preset one-hot-shared --data recording.safetensors --set model.share_from=ok --out "
+     "new",
+     kWrongUsage},
     {"train ln --data recording.safetensors --set eval.baseline=badsummary --out new", kFailed},
     {"train ln --data recording.safetensors --set eval.baseline=oldsummary --out new", kFailed},
     {"train ln --data recording.safetensors --out nolock", kFailed},
