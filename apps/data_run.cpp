@@ -50,10 +50,9 @@ Json describe(const std::filesystem::path& path) {
   if (file.kind == "recording")
     describe_recording(json, retina::load_recording(path, Device::cpu({.threads = 1})));
   for (const auto& [name, array] : file.arrays)
-    json["tensors"].push_back(
-        {{"name", name},
-         {"dtype", array.type},
-         {"shape", std::vector<std::int64_t>(array.shape.begin(), array.shape.end())}});
+    json["tensors"].push_back({{"name", name},
+                               {"dtype", array.type},
+                               {"shape", std::vector<std::int64_t>(array.shape.begin(), array.shape.end())}});
   for (const auto& [key, value] : file.metadata)
     if (!json.contains(key)) json[key] = value;
   return json;
@@ -65,7 +64,8 @@ void print(const Json& json) {
     if (key == "tensors") continue;
     if (key == "notes" || key == "warnings") {
       for (const Json& text : value)
-        fmt::print("{:<20} {}\n", key == "notes" ? "note" : "warning", printable(text.get<std::string>(), 400));
+        fmt::print("{:<20} {}\n", key == "notes" ? "note" : "warning",
+                   printable(text.get<std::string>(), 400));
       continue;
     }
     fmt::print("{:<20} {}\n", printable(key),

@@ -114,7 +114,8 @@ std::vector<Key> retina_data_keys() {
        0.001, 0.9},
       {"data.hold_out_seconds", 30.0, "length of these pieces at most, s", 1, 3600},
       {"data.skip", std::int64_t{-1},
-       "frames left out at the start of each block; -1: 300 of the simulated retina, 6000 of a recording whose "
+       "frames left out at the start of each block; -1: 300 of the simulated retina, 6000 of a recording "
+       "whose "
        "blocks have twice as many",
        -1, 1e9},
       {"data.cells", Integers{}, "which cells, by index from 0; empty: all", 0, 1e6},
@@ -127,7 +128,8 @@ std::vector<Key> retina_data_keys() {
        .choices = {"scalar", "pixel"}},
       {"data.response", std::string(retina::kFiringRate),
        "dataset below train/response and test/response; STIMULUS/DATASET for interneurons"},
-      {"data.test", std::string(), "another recording of the same cells whose test movie is used; empty: its own"},
+      {"data.test", std::string(),
+       "another recording of the same cells whose test movie is used; empty: its own"},
       {"data.shift_null", false, "the null model: training responses of other times, in groups of 200 bins"},
   };
 }
@@ -147,9 +149,9 @@ std::filesystem::path cache_folder() {
 }
 
 std::filesystem::path cached_recording(const RecordingRequest& request) {
-  return cache_folder() /
-         fmt::format("retina-{}-{:g}min-seed{}.{}", retina::name(parse_stimulus(request.stimulus)),
-                     request.minutes, request.seed, nn::hdf5_version().empty() ? "safetensors" : "h5");
+  return cache_folder() / fmt::format("retina-{}-{:g}min-seed{}.{}",
+                                      retina::name(parse_stimulus(request.stimulus)), request.minutes,
+                                      request.seed, nn::hdf5_version().empty() ? "safetensors" : "h5");
 }
 
 void make_recording(const RecordingRequest& request, const std::filesystem::path& path) {

@@ -18,8 +18,8 @@ struct RetinaData {
   std::filesystem::path path;
   std::string checksum;  ///< of the file
   nn::WindowDataset train, validation, test;
-  Tensor test_repeats;          ///< [repeats, cells, samples of `test`]
-  std::vector<double> ceiling;  ///< per cell, on the bins of `test`; NaN if not known
+  Tensor test_repeats;             ///< [repeats, cells, samples of `test`]
+  std::vector<double> ceiling;     ///< per cell, on the bins of `test`; NaN if not known
   retina::PixelStatistics pixels;  ///< with data.normalize = pixel: done to both movies before anything else
 };
 

@@ -118,7 +118,8 @@ std::string cell_name(const RetinaData& data, std::size_t cell) {
     return text;
   };
   const std::string number = part("cells"), kind = part("cell_types");
-  return fmt::format("cell {}{}{}", number.empty() ? std::to_string(cell) : number, kind.empty() ? "" : ", ", kind);
+  return fmt::format("cell {}{}{}", number.empty() ? std::to_string(cell) : number, kind.empty() ? "" : ", ",
+                     kind);
 }
 
 std::string scores_table(const RetinaData& data, const retina::Scores& scores, bool with_ceiling) {
@@ -145,10 +146,10 @@ void write_retina_report(const std::filesystem::path& run, const Config& config,
   report.model = deep != nullptr ? "Deep Retina" : "LN";
   const auto stimulus = data.recording.metadata.find("stimulus");
   const bool simulated = data.recording.simulated();
-  report.title = fmt::format("{} on {}", report.model,
-                             simulated && stimulus != data.recording.metadata.end()
-                                 ? stimulus->second
-                                 : data.path.filename().string());
+  report.title =
+      fmt::format("{} on {}", report.model,
+                  simulated && stimulus != data.recording.metadata.end() ? stimulus->second
+                                                                         : data.path.filename().string());
   report.run = run.filename().string();
   report.trials = data.recording.test_repeats.size(0);
   report.data_note =

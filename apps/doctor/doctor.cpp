@@ -127,7 +127,8 @@ std::string diagnosis_text(const Diagnosis& found) {
   line(text, "ok", "compiler options", build_options());
   line(text, "ok", "cuda", build_cuda());
   const std::string hdf5 = nn::hdf5_version();
-  line(text, hdf5.empty() ? "missing" : "ok", "HDF5", hdf5.empty() ? "off: recordings of labs cannot be read" : hdf5);
+  line(text, hdf5.empty() ? "missing" : "ok", "HDF5",
+       hdf5.empty() ? "off: recordings of labs cannot be read" : hdf5);
   if (hdf5.empty()) get(text, install_command(found.system, "libhdf5-dev") + ", then build again");
 
   text += "devices\n";

@@ -21,9 +21,10 @@ std::optional<KnownRecording> recognise(const std::filesystem::path& path,
     if (entry.bytes != bytes) continue;
     const std::string sum = nn::sha256_of_file(path);
     if (sum == entry.sha256) return entry;
-    throw IoError(fmt::format("{}: has the size of {}, but its SHA-256 is {} instead of {}; it is damaged, "
-                              "get it again",
-                              path.string(), entry.name, sum, entry.sha256));
+    throw IoError(
+        fmt::format("{}: has the size of {}, but its SHA-256 is {} instead of {}; it is damaged, "
+                    "get it again",
+                    path.string(), entry.name, sum, entry.sha256));
   }
   return std::nullopt;
 }

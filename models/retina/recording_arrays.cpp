@@ -97,8 +97,9 @@ std::int64_t RecordingArrays::frames(const std::string& name) const {
     if (!other.starts_with(responses) || info.shape.rank() != 2) continue;
     const auto fits = [&](std::int64_t frames) { return info.shape[0] == frames || info.shape[1] == frames; };
     if (!fits(shape[0]) && fits(shape[2]))
-      bad(fmt::format("'{}' {} has its axes in another order, expected [frames, height, width]: turn it round",
-                      printable(name), shape));
+      bad(fmt::format(
+          "'{}' {} has its axes in another order, expected [frames, height, width]: turn it round",
+          printable(name), shape));
   }
   return shape[0];
 }
@@ -139,8 +140,9 @@ Tensor RecordingArrays::responses(const std::string& name, std::int64_t frames, 
   if (!contains(name)) return {};
   const Shape& shape = shape_of(name, 2);
   if (shape[1] != frames && shape[0] == frames)
-    bad(fmt::format("'{}' {} has its axes in another order, expected [cells, frames] = [{}, {}]: turn it round",
-                    printable(name), shape, shape[1], frames));
+    bad(fmt::format(
+        "'{}' {} has its axes in another order, expected [cells, frames] = [{}, {}]: turn it round",
+        printable(name), shape, shape[1], frames));
   if (shape[1] != frames)
     bad(fmt::format("'{}' {} has {} bins, expected one for each of the {} frames", printable(name), shape,
                     shape[1], frames));
@@ -203,8 +205,7 @@ std::vector<std::int64_t> RecordingArrays::blocks(const std::string& name, std::
       bad(fmt::format("{} has a block of {} frames where {} of {} are left", name, block, left, frames));
     left -= block;
   }
-  if (left != 0)
-    bad(fmt::format("{} leaves {} of the {} frames of train/stimulus out", name, left, frames));
+  if (left != 0) bad(fmt::format("{} leaves {} of the {} frames of train/stimulus out", name, left, frames));
   return blocks;
 }
 
@@ -229,8 +230,8 @@ bool RecordingArrays::whole_numbers(const Tensor& x) {
 void RecordingArrays::need_counts(const std::vector<float>& values, const std::string& name,
                                   const Shape& shape) const {
   constexpr float kMost = std::numeric_limits<std::uint16_t>::max();
-  const auto wrong = std::find_if(values.begin(), values.end(),
-                                  [](float v) { return !is_whole(v) || v < 0 || v > kMost; });
+  const auto wrong =
+      std::find_if(values.begin(), values.end(), [](float v) { return !is_whole(v) || v < 0 || v > kMost; });
   if (wrong != values.end())
     bad(fmt::format("'{}' {} has {} at element {}, expected spike counts: whole numbers from 0 to 65535",
                     printable(name), shape, *wrong, wrong - values.begin()));

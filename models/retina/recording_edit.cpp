@@ -52,14 +52,15 @@ void select_cells(RecordingData& data, std::span<const std::int64_t> cells) {
       reject<ValueError>("cells", "there is no cell {}, the recording has 0 to {}", cell, all - 1);
     if (!seen.insert(cell).second) reject<ValueError>("cells", "cell {} is named twice", cell);
   }
-  for (Tensor* response : {&data.train_rate, &data.train_counts, &data.test_rate, &data.test_true_rate,
-                           &data.stas})
+  for (Tensor* response :
+       {&data.train_rate, &data.train_counts, &data.test_rate, &data.test_true_rate, &data.stas})
     *response = chosen(*response, 0, cells);
   for (Tensor* response : {&data.test_repeats, &data.test_repeat_counts})
     *response = chosen(*response, 1, cells);
   std::vector<std::int64_t> numbers(static_cast<std::size_t>(all));
   std::iota(numbers.begin(), numbers.end(), 0);
-  data.metadata.emplace("cells", fmt::format("{}", fmt::join(numbers, ";")));  // as they are counted in the file
+  data.metadata.emplace("cells",
+                        fmt::format("{}", fmt::join(numbers, ";")));  // as they are counted in the file
   for (const char* key : {"cells", "cell_types", "cell_centres", "alpha_hz"})
     choose_text(data.metadata, key, all, cells);
 }

@@ -136,7 +136,8 @@ void save_recording(const std::filesystem::path& path, const RecordingData& data
 std::vector<double> noise_ceilings(const RecordingData& data, std::int64_t first_bin) {
   std::vector<double> ceilings(static_cast<std::size_t>(data.cells()), std::nan(""));
   const std::int64_t bins = data.test_rate.size(1);
-  if (bins < first_bin + 2) return ceilings;  // a test movie that ends before it, or right after, says nothing
+  if (bins < first_bin + 2)
+    return ceilings;  // a test movie that ends before it, or right after, says nothing
   for (std::int64_t cell = 0; cell < data.cells(); ++cell) {
     const auto after = [&](const Tensor& response) {
       return slice(response, response.rank() - 1, first_bin, bins).to_vector<float>();
@@ -157,9 +158,10 @@ std::vector<std::string> oddities(const RecordingData& data) {
   constexpr double kWild_hz = 200, kAlike = 0.95;
   std::vector<std::string> found;
   const std::int64_t bins = data.test_rate.size(1), repeats = data.test_repeats.size(0);
-  for (const auto& [what, movie] : {std::pair{"training", data.train_stimulus}, {"test", data.test_stimulus}}) {
-    const auto pixels = slice(movie, 0, 0, movie.size(0), std::max<std::int64_t>(1, movie.size(0) / 100))
-                            .to_vector<float>();
+  for (const auto& [what, movie] :
+       {std::pair{"training", data.train_stimulus}, {"test", data.test_stimulus}}) {
+    const auto pixels =
+        slice(movie, 0, 0, movie.size(0), std::max<std::int64_t>(1, movie.size(0) / 100)).to_vector<float>();
     if (std::all_of(pixels.begin(), pixels.end(), [&](float v) { return v == pixels[0]; }))
       found.push_back(fmt::format("the {} movie is constant", what));
   }

@@ -27,7 +27,7 @@ struct RecordingData {
   Tensor test_true_rate;             ///< [cells, T'], known for simulated cells only; else undefined
   Tensor train_counts;               ///< [cells, T] f32, spikes in a bin; undefined if not in the file
   Tensor test_repeat_counts;         ///< [repeats, cells, T'] f32; undefined if not in the file
-  Tensor stas;                       ///< [cells, lags, H, W] f32, spike-triggered averages; undefined likewise
+  Tensor stas;  ///< [cells, lags, H, W] f32, spike-triggered averages; undefined likewise
   std::map<std::string, std::string> metadata;
   std::vector<std::string> notes;  ///< what was worked out because the file does not say it, a sentence each
 

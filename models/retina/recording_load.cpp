@@ -37,7 +37,8 @@ class Loader {
   void load_ganglion_cells() {
     if (!arrays_.contains("train/stimulus"))
       if (const std::string name = arrays_.ending_in("/detrended_membrane_potential"); !name.empty())
-        arrays_.bad(fmt::format("holds potentials of interneurons; choose which with data.response={}", name));
+        arrays_.bad(
+            fmt::format("holds potentials of interneurons; choose which with data.response={}", name));
     const std::int64_t frames = arrays_.frames("train/stimulus");
     const std::int64_t test_frames = arrays_.frames("test/stimulus");
     train_time_ = arrays_.times("train/time", frames);
@@ -172,7 +173,8 @@ class Loader {
     if (response.defined()) return response;
     if (!rates() || !counts.defined()) arrays_.missing(path_of(part));
     data_.notes.push_back(fmt::format("{} is missing: rates made from spike counts", path_of(part)));
-    return rates_of(counts, part + "/response/binned", part == "train" ? data_.blocks : std::vector{counts.size(1)});
+    return rates_of(counts, part + "/response/binned",
+                    part == "train" ? data_.blocks : std::vector{counts.size(1)});
   }
 
   /// Rates of counts [rows, T], each block on its own (spikes.h says how).
@@ -197,19 +199,18 @@ class Loader {
     data_.test_repeats = arrays_.repeats("test/repeats", response_, cells, frames, rates());
     data_.test_repeat_counts = arrays_.repeats("test/repeat_counts", response_, cells, frames, true);
     Tensor& repeats = data_.test_repeats;
-    if (repeats.defined() && rates() && arrays_.whole_numbers(repeats)) {
+    data_.test_rate = arrays_.responses(path_of("test"), frames, rates());
+    if (repeats.defined() && rates() && are_counts(repeats, data_.test_rate)) {
       data_.notes.push_back("test/repeats holds spike counts: rates made from them");
       data_.test_repeat_counts = repeats;
       repeats = reshape(rates_of(reshape(repeats, {-1, frames}), "test/repeats", {frames}), repeats.shape());
     }
-    data_.test_rate = arrays_.responses(path_of("test"), frames, rates());
     if (!data_.test_rate.defined() && repeats.defined()) {
       data_.notes.push_back(fmt::format("{} is missing: the mean of the repeats", path_of("test")));
       data_.test_rate = Tensor::zeros({cells, frames}, DType::f32, host_, "response");
       mean_of_repeats();
     } else if (!data_.test_rate.defined()) {
-      const Tensor counts =
-          read_counts("test", frames, {frames}, arrays_.times("test/time", frames));
+      const Tensor counts = read_counts("test", frames, {frames}, arrays_.times("test/time", frames));
       data_.test_rate = read_response("test", {}, counts);
     }
     if (data_.test_rate.size(0) != cells)
@@ -222,7 +223,19 @@ class Loader {
     data_.test_true_rate = arrays_.responses("test/true_rate", frames, true);
     if (data_.test_true_rate.defined() && data_.test_true_rate.size(0) != cells)
       arrays_.bad(fmt::format("test/true_rate {} has {} cells, {} {} has {}", data_.test_true_rate.shape(),
-                              data_.test_true_rate.size(0), path_of("train"), data_.train_rate.shape(), cells));
+                              data_.test_true_rate.size(0), path_of("train"), data_.train_rate.shape(),
+                              cells));
+  }
+
+  /// Whole numbers, and far fewer than the rate in Hz, if that is known: a count is a hundredth of it.
+  static bool are_counts(const Tensor& repeats, const Tensor& rate) {
+    if (!RecordingArrays::whole_numbers(repeats)) return false;
+    const auto mean = [](const Tensor& x) {
+      double sum = 0;
+      for (const float v : x.to_vector<float>()) sum += static_cast<double>(v);
+      return sum / static_cast<double>(x.numel());
+    };
+    return !rate.defined() || mean(repeats) < 0.1 * mean(rate);
   }
 
   void mean_of_repeats() {

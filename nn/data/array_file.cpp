@@ -52,8 +52,8 @@ bool is_hdf5(const std::filesystem::path& path) {
 std::unique_ptr<ArrayFile> ArrayFile::open(const std::filesystem::path& path) {
   if (is_hdf5(path)) return open_hdf5(path);
   if (has_hdf5_name(path))
-    throw IoError(fmt::format("{}: is not an HDF5 file, whatever its name says: it begins otherwise",
-                              path.string()));
+    throw IoError(
+        fmt::format("{}: is not an HDF5 file, whatever its name says: it begins otherwise", path.string()));
   return std::make_unique<SafetensorsFile>(path);
 }
 
