@@ -24,6 +24,8 @@ constexpr hsize_t kMostDeflated = 1100;  // deflate packs at most 1032 bytes int
 class Library {
  public:
   Library() : lock_(mutex()) {
+    static const herr_t once = H5dont_atexit();  // at exit it would complain of what damaged files left open
+    (void)once;
     H5Eget_auto2(H5E_DEFAULT, &print_, &print_data_);
     H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
   }
@@ -335,6 +337,7 @@ class Writer {
 }  // namespace
 
 std::string hdf5_version() {
+  const Library library;
   unsigned major = 0, minor = 0, release = 0;
   H5get_libversion(&major, &minor, &release);
   return fmt::format("{}.{}.{}", major, minor, release);
