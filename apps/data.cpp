@@ -20,7 +20,8 @@ std::string data_sets_text() {
   for (const DataSetEntry& entry : data_set_list())
     text += fmt::format("  {}: {}\n", entry.name, entry.summary);
   return text +
-         "  or the path of a file to describe: a recording, a checkpoint, or any safetensors, npz, npy or "
+         "  or the path of a file to describe: a recording, a checkpoint, or any HDF5, safetensors, npz, npy "
+         "or "
          "IDX (.gz)\n";
 }
 
@@ -58,14 +59,20 @@ void register_data(CLI::App& program, Action& action) {
   const auto request = std::make_shared<DataRequest>();
   CLI::App* command = program.add_subcommand("data", "Make, convert or describe a data set");
   command->add_option("NAME", request->name, "A name or a path; without one, lists the names");
-  command->add_option("--stimulus", request->recording.stimulus, "photographs, dead-leaves or white-noise")
+  command
+      ->add_option(
+          "--stimulus", request->recording.stimulus,
+          "natural (photographs where their package is, else dead leaves), photographs, dead-leaves or "
+          "white-noise")
       ->capture_default_str();
   command->add_option("--minutes", request->recording.minutes, "Length of the training movie")
       ->capture_default_str();
   command->add_option("--seed", request->recording.seed, "Seed of stimulus and spikes")
       ->capture_default_str();
-  command->add_option("--out", request->out,
-                      "File to write; by default one in the cache that training finds");
+  command->add_option(
+      "--out", request->out,
+      "File to write: HDF5 in the labs' layout if it ends in .h5, else safetensors; by default one in the "
+      "cache that training finds");
   command->add_flag("--json", request->json, "Describe it as one JSON object on stdout");
   command->footer(data_sets_text());
   command->callback([request, &action] { action = [request] { return run_data(*request); }; });

@@ -5,19 +5,20 @@
 #include <map>
 #include <string>
 
-#include "tensor/io.h"
+#include "nn/data/array_file.h"
 
 namespace fovea::apps {
 
-/// A file of tensors of any kind that fovea reads.
+/// What is in a file of any kind that fovea reads.
 struct DataFile {
-  std::string kind;   ///< "safetensors", "checkpoint", "recording", "npz", "npy", "IDX"
-  TensorMap tensors;  ///< on the host; one without a name (npy, IDX) is called "data"
+  std::string kind;  ///< "safetensors", "checkpoint", "recording", "HDF5", "npz", "npy", "IDX"
+  std::map<std::string, nn::ArrayInfo> arrays;  ///< one without a name (npy, IDX) is called "data"
   std::map<std::string, std::string> metadata;
 };
 
-/// Reads it whole; which kind it is follows from the first bytes, never from the name. A checkpoint and a
-/// recording are safetensors files with certain tensors; whether these fit together is not looked at.
+/// Reads it whole, but for HDF5; which kind it is follows from the first bytes, never from the name. A
+/// checkpoint is a safetensors file with certain tensors, and so is a recording, or an HDF5 file; whether these
+/// fit together is not looked at.
 /// throws IoError, also if the file is of no kind that is known
 DataFile load_data_file(const std::filesystem::path& path);
 

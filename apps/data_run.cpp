@@ -27,14 +27,18 @@ using Json = nlohmann::ordered_json;
 void describe_recording(Json& json, const retina::RecordingData& data) {
   json["cells"] = data.cells();
   json["train_frames"] = data.train_stimulus.size(0);
+  json["frame"] = {data.train_stimulus.size(1), data.train_stimulus.size(2)};
   json["train_blocks"] = data.blocks;
   json["test_frames"] = data.test_stimulus.size(0);
   json["test_repeats"] = data.test_repeats.size(0);
-  const auto ceiling = retina::noise_ceilings(data, retina::kAdaptationFrames);
+  const auto ceiling = retina::noise_ceilings(data, data.simulated() ? retina::kAdaptationFrames : 0);
   for (std::int64_t c = 0; c < data.cells(); ++c)
     json["mean_rate_hz"].push_back(mean_of(select(data.train_rate, 0, c)));
   json["noise_ceiling"] = ceiling;  // null: nobody knows it, or the test movie is too short
   json["mean_noise_ceiling"] = nn::summarize(ceiling).mean;
+  json["spike_counts"] = data.train_counts.defined();
+  json["notes"] = data.notes;
+  json["warnings"] = oddities(data);
 }
 
 Json describe(const std::filesystem::path& path) {
@@ -45,20 +49,25 @@ Json describe(const std::filesystem::path& path) {
             {"tensors", Json::array()}};
   if (file.kind == "recording")
     describe_recording(json, retina::load_recording(path, Device::cpu({.threads = 1})));
-  for (const auto& [name, tensor] : file.tensors)
-    json["tensors"].push_back(
-        {{"name", name},
-         {"dtype", dtype_name(tensor.dtype())},
-         {"shape", std::vector<std::int64_t>(tensor.shape().begin(), tensor.shape().end())}});
+  for (const auto& [name, array] : file.arrays)
+    json["tensors"].push_back({{"name", name},
+                               {"dtype", array.type},
+                               {"shape", std::vector<std::int64_t>(array.shape.begin(), array.shape.end())}});
   for (const auto& [key, value] : file.metadata)
     if (!json.contains(key)) json[key] = value;
   return json;
 }
 
-/// One line an entry, and one for each tensor.
+/// One line an entry, a note, a warning and a tensor.
 void print(const Json& json) {
   for (const auto& [key, value] : json.items()) {
     if (key == "tensors") continue;
+    if (key == "notes" || key == "warnings") {
+      for (const Json& text : value)
+        fmt::print("{:<20} {}\n", key == "notes" ? "note" : "warning",
+                   printable(text.get<std::string>(), 400));
+      continue;
+    }
     fmt::print("{:<20} {}\n", printable(key),
                value.is_string() ? printable(value.get<std::string>(), 400) : value.dump());
   }

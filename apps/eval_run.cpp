@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "apps/checkpoint.h"
@@ -25,7 +26,9 @@ int evaluate(const EvalRequest& request) {
   const nn::WindowDataset& part =
       request.split == "train" ? data.train : (request.split == "validation" ? data.validation : data.test);
   const retina::Predictions predicted = retina::predict(*model, part, device);
-  const retina::Scores scores = retina::score(predicted.rate, predicted.target);
+  const bool test = request.split == "test";
+  const retina::Scores scores =
+      retina::score(predicted.rate, predicted.target, test ? data.test_repeats : Tensor());
   if (request.json) {
     nlohmann::ordered_json json{{"run", request.run.string()},
                                 {"split", request.split},
@@ -35,13 +38,22 @@ int evaluate(const EvalRequest& request) {
                                 {"explained_variance", scores.explained_variance.mean},
                                 {"rmse_hz", scores.rmse_hz.mean},
                                 {"log_likelihood", scores.log_likelihood.mean}};
-    if (request.split == "test") json["noise_ceiling_per_cell"] = data.ceiling;
+    if (test) {
+      json["cc_norm"] = scores.cc_norm.mean;
+      json["cc_norm_per_cell"] = scores.cc_norm.values;
+      json["feve"] = scores.feve.mean;
+      json["feve_per_cell"] = scores.feve.values;
+      json["noise_ceiling_per_cell"] = data.ceiling;
+    }
     fmt::print("{}\n", json.dump(2));
   } else {
     fmt::print("{} of step {} on the {} part\n{}", config.text("model.name"), checkpoint.step, request.split,
-               scores_table(data, scores, request.split == "test"));
+               scores_table(data, scores, test));
     fmt::print("explained variance {:.3f}, rmse {:.2f} Hz, log-likelihood {:.3f}\n",
                scores.explained_variance.mean, scores.rmse_hz.mean, scores.log_likelihood.mean);
+    if (test && !std::isnan(scores.cc_norm.mean))
+      fmt::print("against the repeatable part: normalised correlation {:.3f}, explained variance {:.3f}\n",
+                 scores.cc_norm.mean, scores.feve.mean);
   }
   return kDone;
 }

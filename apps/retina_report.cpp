@@ -109,12 +109,17 @@ std::string text_of(const nlohmann::json& value) {
 }  // namespace
 
 std::string cell_name(const RetinaData& data, std::size_t cell) {
-  const auto kinds = data.recording.metadata.find("cell_types");
-  if (kinds == data.recording.metadata.end()) return fmt::format("cell {}", cell);
-  std::istringstream list(kinds->second);
-  std::string kind;
-  for (std::size_t i = 0; i <= cell; ++i) std::getline(list, kind, ';');
-  return fmt::format("cell {}, {}", cell, kind);
+  const auto part = [&](const char* key) -> std::string {
+    const auto list = data.recording.metadata.find(key);
+    if (list == data.recording.metadata.end()) return {};
+    std::istringstream parts(list->second);
+    std::string text;
+    for (std::size_t i = 0; i <= cell; ++i) std::getline(parts, text, ';');
+    return text;
+  };
+  const std::string number = part("cells"), kind = part("cell_types");
+  return fmt::format("cell {}{}{}", number.empty() ? std::to_string(cell) : number, kind.empty() ? "" : ", ",
+                     kind);
 }
 
 std::string scores_table(const RetinaData& data, const retina::Scores& scores, bool with_ceiling) {
@@ -122,7 +127,9 @@ std::string scores_table(const RetinaData& data, const retina::Scores& scores, b
   text += with_ceiling ? fmt::format(" {:>8} {:>8}\n", "ceiling", "share") : "\n";
   const auto row = [&](const std::string& name, double r, double ceiling) {
     text += fmt::format("{:<20} {:>8.3f}", name, r);
-    text += with_ceiling ? fmt::format(" {:>8.3f} {:>7.0f}%\n", ceiling, 100 * r / ceiling) : "\n";
+    const bool known = with_ceiling && !std::isnan(ceiling);
+    text += known ? fmt::format(" {:>8.3f} {:>7.0f}%\n", ceiling, 100 * r / ceiling)
+                  : (with_ceiling ? fmt::format(" {:>8} {:>8}\n", "-", "-") : "\n");
   };
   for (std::size_t c = 0; c < scores.pearson.values.size(); ++c)
     row(cell_name(data, c), scores.pearson.values[c], data.ceiling[c]);
@@ -133,24 +140,26 @@ std::string scores_table(const RetinaData& data, const retina::Scores& scores, b
 void write_retina_report(const std::filesystem::path& run, const Config& config, const RetinaData& data,
                          retina::RateModel& model, const retina::Predictions& test) {
   const auto summary = read_summary(run);
-  const retina::Scores scores = retina::score(test.rate, test.target);
+  const retina::Scores scores = retina::score(test.rate, test.target, data.test_repeats);
   ReportData report;
   auto* const deep = dynamic_cast<retina::DeepRetina*>(&model);
   report.model = deep != nullptr ? "Deep Retina" : "LN";
   const auto stimulus = data.recording.metadata.find("stimulus");
-  const bool simulated = stimulus != data.recording.metadata.end();
+  const bool simulated = data.recording.simulated();
   report.title =
-      fmt::format("{} on {}", report.model, simulated ? stimulus->second : data.path.filename().string());
+      fmt::format("{} on {}", report.model,
+                  simulated && stimulus != data.recording.metadata.end() ? stimulus->second
+                                                                         : data.path.filename().string());
   report.run = run.filename().string();
   report.trials = data.recording.test_repeats.size(0);
   report.data_note =
       simulated ? "simulated retina with a known circuit; no biological recording" : data.path.string();
+  const double ceiling = nn::summarize(data.ceiling).mean;
   report.summary = fmt::format(
       "{} fitted to {} cells, {} windows of 400 ms. On a movie it has not seen, shown {} times, it predicts "
-      "the mean rate "
-      "with a correlation of {:.3f}; knowing the true rate would give {:.3f}.",
+      "the mean rate with a correlation of {:.3f}{}.",
       report.model, data.train.cells(), data.train.size(), report.trials, scores.pearson.mean,
-      nn::summarize(data.ceiling).mean);
+      std::isnan(ceiling) ? "" : fmt::format("; knowing the true rate would give {:.3f}", ceiling));
   for (std::size_t c = 0; c < scores.pearson.values.size(); ++c)
     report.cells.push_back(
         {.name = cell_name(data, c), .model = scores.pearson.values[c], .ceiling = data.ceiling[c]});

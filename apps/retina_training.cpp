@@ -117,15 +117,20 @@ class RetinaTask final : public Task {
   nn::State constants() const override {
     const Device host = Device::cpu({.threads = 1});
     const auto number = [&](double value) { return Tensor::full({}, value, DType::f64, host); };
-    return {{"norm.mean", number(data_.train.normalization().mean)},
-            {"norm.sd", number(data_.train.normalization().sd)}};
+    nn::State constants{{"norm.mean", number(data_.train.normalization().mean)},
+                        {"norm.sd", number(data_.train.normalization().sd)}};
+    if (data_.pixels.mean.defined()) {  // before norm.*, pixel by pixel
+      constants.emplace("norm.pixel_mean", data_.pixels.mean);
+      constants.emplace("norm.pixel_sd", data_.pixels.sd);
+    }
+    return constants;
   }
 
   nlohmann::ordered_json test(const nn::State& weights) override {
     tested_ = make_retina_model(config_, data_.train.cells(), eval_device_);
     tested_->load_state(weights);
     predicted_ = retina::predict(*tested_, data_.test, eval_device_);
-    const retina::Scores scores = retina::score(predicted_.rate, predicted_.target);
+    const retina::Scores scores = retina::score(predicted_.rate, predicted_.target, data_.test_repeats);
     const nn::CellScores ceiling = nn::summarize(data_.ceiling);
     nlohmann::ordered_json figures{
         {"test_pearson", scores.pearson.mean},
@@ -135,6 +140,10 @@ class RetinaTask final : public Task {
         {"share_of_ceiling", scores.pearson.mean / ceiling.mean},
         {"test_explained_variance", scores.explained_variance.mean},
         {"test_rmse_hz", scores.rmse_hz.mean},
+        {"test_cc_norm", scores.cc_norm.mean},
+        {"test_cc_norm_per_cell", scores.cc_norm.values},
+        {"test_feve", scores.feve.mean},
+        {"test_feve_per_cell", scores.feve.values},
     };
     if (!prepared_.start.empty()) model().load_state(prepared_.start);
     if (const std::string& baseline = config_.text("eval.baseline"); !baseline.empty()) {

@@ -13,7 +13,22 @@ find_package(Threads REQUIRED)
 if(FOVEA_PACK)  # a third smaller than the shared one, which holds LAPACK and needs the Fortran library
   find_library(FOVEA_OPENBLAS NAMES libopenblas.a)
 endif()
-include(SystemLibraries)  # fovea::openblas, fovea::boost_context
+# HDF5 is optional: without it, a recording in HDF5 is refused with the command that brings the library.
+set(FOVEA_HAS_HDF5 OFF)
+set(FOVEA_HDF5_STATUS "off (FOVEA_HDF5=OFF)")
+if(FOVEA_PACK OR FOVEA_FUZZ)
+  set(FOVEA_HDF5_STATUS "off: it needs libraries that the other machine may lack, and is not what is fuzzed")
+elseif(NOT FOVEA_HDF5 STREQUAL "OFF")
+  find_library(FOVEA_HDF5_SERIAL NAMES hdf5_serial hdf5)
+  find_path(FOVEA_HDF5_SERIAL_INCLUDE NAMES hdf5.h PATH_SUFFIXES hdf5/serial)
+  if((FOVEA_HDF5_SERIAL AND FOVEA_HDF5_SERIAL_INCLUDE) OR FOVEA_HDF5 STREQUAL "ON")
+    set(FOVEA_HAS_HDF5 ON)
+    set(FOVEA_HDF5_STATUS "on (${FOVEA_HDF5_SERIAL})")
+  else()
+    set(FOVEA_HDF5_STATUS "off: not found (apt-get install libhdf5-dev)")
+  endif()
+endif()
+include(SystemLibraries)  # fovea::openblas, fovea::boost_context, fovea::hdf5_serial
 fovea_require(ZLIB zlib1g-dev)
 fovea_require(PNG libpng-dev)
 fovea_require(JPEG libjpeg-dev)

@@ -4,6 +4,7 @@ message(STATUS "fovea ${PROJECT_VERSION}, ${CMAKE_BUILD_TYPE}, ${CMAKE_CXX_COMPI
 message(STATUS "  cpu        on (instruction sets ${FOVEA_ISAS}, chosen at run time)")
 message(STATUS "  simt       on (CUDA sources run on the host)")
 message(STATUS "  cuda       ${FOVEA_CUDA_STATUS}")
+message(STATUS "  hdf5       ${FOVEA_HDF5_STATUS}")
 message(STATUS "  tests      ${FOVEA_TESTS}")
 if(FOVEA_BENCH)
   message(STATUS "  bench      on; peers: ${FOVEA_CUDNN_STATUS}")

@@ -14,6 +14,7 @@
 #include "apps/exit_code.h"
 #include "apps/retina_data.h"
 #include "apps/version.h"
+#include "nn/data/hdf5.h"
 
 namespace fovea::apps {
 namespace {
@@ -125,6 +126,10 @@ std::string diagnosis_text(const Diagnosis& found) {
   line(text, "ok", "fovea", fmt::format("{} ({})", version(), build_id()));
   line(text, "ok", "compiler options", build_options());
   line(text, "ok", "cuda", build_cuda());
+  const std::string hdf5 = nn::hdf5_version();
+  line(text, hdf5.empty() ? "missing" : "ok", "HDF5",
+       hdf5.empty() ? "off: recordings of labs cannot be read" : hdf5);
+  if (hdf5.empty()) get(text, install_command(found.system, "libhdf5-dev") + ", then build again");
 
   text += "devices\n";
   for (const DeviceReport& device : found.devices) {
@@ -183,7 +188,8 @@ ordered_json diagnosis_json(const Diagnosis& found) {
             {"id", build_id()},
             {"options", build_options()},
             {"has_cuda", build_has_cuda()},
-            {"cuda", build_cuda()}}},
+            {"cuda", build_cuda()},
+            {"hdf5", nn::hdf5_version()}}},
           {"devices", devices},
           {"data", json_list(found.data)},
           {"tools", json_list(found.tools)},

@@ -131,7 +131,7 @@ Finding recordings(const Surroundings& where) {
   std::int64_t files = 0, bytes = 0;
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator(where.cache, error))
-    if (entry.path().extension() == ".safetensors") {
+    if (entry.path().extension() == ".safetensors" || entry.path().extension() == ".h5") {
       ++files;
       bytes += static_cast<std::int64_t>(entry.file_size());
     }
@@ -159,7 +159,7 @@ std::vector<Finding> find_data(const Surroundings& where, const System& system) 
        "get UCF11 (YouTube Action) from the University of Central Florida, unpack it, and name its folder "
        "with --data"},
       {"recordings of a lab", "retina models of real cells", Is::by_hand, "no package has them",
-       "write them as models/retina/recording_file.h says, and name the file with --data"},
+       "get HDF5 files as models/retina/README.md describes them, and name one with --data"},
   };
 }
 

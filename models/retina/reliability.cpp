@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include "models/retina/noise_ceiling.h"
+
 namespace fovea::retina {
 namespace {
 
@@ -68,13 +70,13 @@ double noise_ceiling(std::span<const float> true_rate, const Trials& trials, int
 
 double trial_to_others(const Trials& trials, int cell, int used) {
   need_trials(trials, std::max(used, 2), "trial to others");
-  double sum = 0.0;
+  std::vector<float> rates;
   for (int one = 0; one < used; ++one) {
-    sum += correlation(
-        settled(rate_of_sum(trials, cell, [&](int trial) { return trial == one; })),
-        settled(rate_of_sum(trials, cell, [&](int trial) { return trial < used && trial != one; })));
+    const std::vector<float> rate = rate_of_sum(trials, cell, [&](int trial) { return trial == one; });
+    const std::span<const float> late = settled(rate);
+    rates.insert(rates.end(), late.begin(), late.end());
   }
-  return sum / used;
+  return leave_one_out({.response = rates, .trials = used});
 }
 
 double split_half(const Trials& trials, int cell) {

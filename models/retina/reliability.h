@@ -17,16 +17,12 @@ double correlation(std::span<const float> x, std::span<const float> y);
 /// a simulation can tell. true_rate  [T] of the cell, Hz
 double noise_ceiling(std::span<const float> true_rate, const Trials& trials, int cell);
 
-/// Mean over trials of the correlation of one trial with the mean of the others, among trials 0 … used−1.
-/// A lower bound of the ceiling.
+/// leave_one_out() (noise_ceiling.h) of trials 0 … used−1.
 double trial_to_others(const Trials& trials, int cell, int used);
 
 /// Correlation of the mean of the even trials with the mean of the odd ones: the reliability ρ of a mean of
 /// N/2 trials. A model that knows the true rate scores √ρ against such a mean.
 double split_half(const Trials& trials, int cell);
-
-/// Reliability of a mean of 2N trials from that of N: 2ρ/(1+ρ) (Spearman and Brown 1910).
-constexpr double doubled_reliability(double rho) { return 2.0 * rho / (1.0 + rho); }
 
 /// Spike count variance over trials divided by its mean, in windows of 50 ms, summed over windows before the
 /// division. 1 for a Poisson process.

@@ -8,9 +8,13 @@ namespace fovea::retina {
 /// How well predicted rates fit recorded ones, per cell.
 struct Scores {
   nn::CellScores pearson, explained_variance, rmse_hz, log_likelihood;
+  /// Against the repeats (noise_ceiling.h); NaN for all cells where there are fewer than two.
+  nn::CellScores cc_norm, feve;
 };
 
 /// rate, target  [T, cells], Hz
-Scores score(const Tensor& rate, const Tensor& target);
+/// repeats       [repeats, cells, T], of which the target is the mean; undefined: not known
+/// throws        ShapeError if the shapes do not fit
+Scores score(const Tensor& rate, const Tensor& target, const Tensor& repeats = {});
 
 }  // namespace fovea::retina

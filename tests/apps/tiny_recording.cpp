@@ -15,8 +15,11 @@ void write_tiny_recording(const std::filesystem::path& path, std::vector<std::in
   recording.train_rate = uniform({2, 1200}, "rate", 0, 30);
   recording.blocks = std::move(blocks);
   recording.test_stimulus = uniform({300, 50, 50}, "test", 0, 255).to(DType::u8);
-  recording.test_rate = uniform({2, 300}, "test rate", 0, 30);
   recording.test_repeats = uniform({3, 2, 300}, "repeats", 0, 30);
+  recording.test_rate = Tensor::zeros({2, 300}, DType::f32, host);
+  for (std::int64_t i = 0; i < 600; ++i)  // their mean
+    for (std::int64_t trial = 0; trial < 3; ++trial)
+      recording.test_rate.data()[i] += recording.test_repeats.data()[trial * 600 + i] / 3;
   recording.test_true_rate = uniform({2, 300}, "true", 0, 30);
   retina::save_recording(path, recording);
 }

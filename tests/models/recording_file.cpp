@@ -5,12 +5,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 
+#include "models/retina/known_recording.h"
 #include "models/retina/linear_nonlinear.h"
 #include "models/retina/predict.h"
 #include "models/retina/reliability.h"
 #include "models/retina/separable.h"
 #include "models/retina/spike_triggered_average.h"
+#include "nn/data/array_file.h"
+#include "nn/data/hdf5.h"
 #include "nn/init.h"
 #include "tensor/io.h"
 #include "tensor/views.h"
@@ -46,7 +50,7 @@ bool equal(const Tensor& a, const Tensor& b) {
   return a.shape() == b.shape() && a.to_vector<T>() == b.to_vector<T>();
 }
 
-/// What load_recording says of a file with one tensor replaced (or, if undefined, left out).
+/// What load_recording says of a file with one array replaced (or, if undefined, left out).
 std::string complaint(const std::string& name, const Tensor& replacement) {
   const TemporaryFolder folder;
   const auto path = folder.path() / "r.safetensors";
@@ -61,47 +65,128 @@ std::string complaint(const std::string& name, const Tensor& replacement) {
   return text.substr(start.size());
 }
 
+std::string bytes_of(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
 }  // namespace
 
-TEST_CASE("a recording survives its file") {
+TEST_CASE("a recording survives its file, of either kind") {
   const TemporaryFolder folder;
-  const auto path = folder.path() / "r.safetensors";
-  const RecordingData saved = synthetic();
-  save_recording(path, saved);
-  const RecordingData loaded = load_recording(path, host());
-  CHECK(equal<std::uint8_t>(loaded.train_stimulus, saved.train_stimulus));
-  CHECK(equal<float>(loaded.train_rate, saved.train_rate));
-  CHECK(loaded.blocks == saved.blocks);
-  CHECK(equal<std::uint8_t>(loaded.test_stimulus, saved.test_stimulus));
-  CHECK(equal<float>(loaded.test_rate, saved.test_rate));
-  CHECK(equal<float>(loaded.test_repeats, saved.test_repeats));
-  CHECK(equal<float>(loaded.test_true_rate, saved.test_true_rate));
-  CHECK(loaded.metadata == saved.metadata);
-  CHECK(loaded.cells() == 2);
+  for (const char* name : {"r.safetensors", "r.h5"}) {
+    if (std::string_view(name) == "r.h5" && nn::hdf5_version().empty()) {
+      MESSAGE("skipped: built without HDF5");
+      continue;
+    }
+    CAPTURE(name);
+    const auto path = folder.path() / name;
+    RecordingData saved = synthetic();
+    saved.train_counts = uniform({2, 60}, "counts", 0, 3).to(DType::u8).to(DType::f32);
+    saved.test_repeat_counts = uniform({3, 2, 30}, "test counts", 0, 3).to(DType::u8).to(DType::f32);
+    saved.stas = uniform({2, 4, 6, 5}, "stas", -1, 1);
+    save_recording(path, saved);
+    CHECK(nn::is_hdf5(path) == (path.extension() == ".h5"));
+    const RecordingData loaded = load_recording(path, host());
+    CHECK(equal<std::uint8_t>(loaded.train_stimulus, saved.train_stimulus));
+    CHECK(equal<float>(loaded.train_rate, saved.train_rate));
+    CHECK(loaded.blocks == saved.blocks);
+    CHECK(equal<std::uint8_t>(loaded.test_stimulus, saved.test_stimulus));
+    CHECK(equal<float>(loaded.test_rate, saved.test_rate));
+    CHECK(equal<float>(loaded.test_repeats, saved.test_repeats));
+    CHECK(equal<float>(loaded.test_true_rate, saved.test_true_rate));
+    CHECK(equal<float>(loaded.train_counts, saved.train_counts));
+    CHECK(equal<float>(loaded.test_repeat_counts, saved.test_repeat_counts));
+    CHECK(equal<float>(loaded.stas, saved.stas));
+    CHECK(loaded.metadata == saved.metadata);
+    CHECK(loaded.notes.empty());
+    CHECK(loaded.cells() == 2);
+    // The type tells the kind, not the name.
+    std::filesystem::rename(path, folder.path() / "other");
+    CHECK(equal<float>(load_recording(folder.path() / "other", host()).train_rate, saved.train_rate));
+    save_recording(path, saved);
+    CHECK(bytes_of(path) == bytes_of(folder.path() / "other"));
 
-  RecordingData nobody_knows = saved;
-  nobody_knows.test_true_rate = Tensor();
-  save_recording(path, nobody_knows);
-  CHECK_FALSE(load_recording(path, host()).test_true_rate.defined());
+    RecordingData nobody_knows = saved;
+    nobody_knows.test_true_rate = nobody_knows.train_counts = nobody_knows.test_repeat_counts = Tensor();
+    save_recording(path, nobody_knows);
+    CHECK_FALSE(load_recording(path, host()).test_true_rate.defined());
+    CHECK_FALSE(load_recording(path, host()).train_counts.defined());
+  }
 }
 
 TEST_CASE("a file that is no recording says what is wrong with it") {
-  CHECK(complaint("train/blocks", Tensor()) ==
-        "is not a recording: tensor 'train/blocks' is missing (fovea data retina makes one)");
-  CHECK(complaint("train/stimulus", Tensor::zeros({60, 6, 5}, DType::f32, host())) ==
-        "tensor 'train/stimulus' is f32 [60, 6, 5], expected u8 of rank 3");
-  CHECK(complaint("test/repeats", Tensor::zeros({2, 30}, DType::f32, host())) ==
-        "tensor 'test/repeats' is f32 [2, 30], expected f32 of rank 3");
-  CHECK(complaint("train/response/firing_rate_10ms", Tensor::zeros({2, 59}, DType::f32, host())) ==
-        "train/stimulus [60, 6, 5] has 60 frames, the responses [2, 59] have 59 bins");
-  CHECK(complaint("test/stimulus", Tensor::zeros({31, 6, 5}, DType::u8, host())) ==
-        "test/response/firing_rate_10ms is [2, 30] for each trial, expected [cells, frames] = [2, 31]");
-  CHECK(complaint("test/true_rate", Tensor::zeros({3, 30}, DType::f32, host())) ==
-        "test/true_rate is [3, 30] for each trial, expected [cells, frames] = [2, 30]");
-  CHECK(complaint("test/repeats", Tensor::zeros({4, 3, 30}, DType::f32, host())) ==
-        "test/repeats is [3, 30] for each trial, expected [cells, frames] = [2, 30]");
-  CHECK(complaint("test/stimulus", Tensor::zeros({30, 5, 6}, DType::u8, host())) ==
+  const auto zeros = [](const Shape& shape, DType dtype = DType::f32) {
+    return Tensor::zeros(shape, dtype, host());
+  };
+  CHECK(complaint("train/stimulus", Tensor()) ==
+        "is not a recording: 'train/stimulus' is missing (fovea data retina makes one)");
+  CHECK(complaint("train/stimulus", zeros({60, 6})) == "'train/stimulus' is f32 [60, 6], expected numbers of rank 3");
+  CHECK(complaint("train/stimulus", zeros({6, 5, 60}, DType::u8)) ==
+        "'train/stimulus' [6, 5, 60] has its axes in another order, expected [frames, height, width]: turn it "
+        "round");
+  CHECK(complaint("train/response/firing_rate_10ms", zeros({60, 2})) ==
+        "'train/response/firing_rate_10ms' [60, 2] has its axes in another order, expected [cells, frames] = "
+        "[2, 60]: turn it round");
+  CHECK(complaint("train/response/firing_rate_10ms", zeros({2, 59})) ==
+        "'train/response/firing_rate_10ms' [2, 59] has 59 bins, expected one for each of the 60 frames");
+  CHECK(complaint("train/time", zeros({59})) == "'train/time' [59] has 59 times for 60 frames");
+  CHECK(complaint("train/time", Tensor::full({60}, std::nan(""), DType::f64, host())) ==
+        "'train/time' [60] has nan at element 0, expected seconds");
+  CHECK(complaint("test/repeats/cell02", zeros({3, 29})) ==
+        "'test/repeats/cell02' is [3, 29], expected [repeats, frames] = [3, 30]");
+  CHECK(complaint("test/repeats/cell02", Tensor()) ==
+        "'test/repeats' holds 1 cells, expected the 2 of the responses");
+  CHECK(complaint("test/repeats", zeros({4, 3, 30})) ==
+        "'test/repeats' is [4, 3, 30], expected [repeats, cells, frames] = [4, 2, 30]");
+  CHECK(complaint("test/response/firing_rate_10ms", zeros({3, 30})) ==
+        "test/response/firing_rate_10ms [3, 30] has 3 cells, train/response/firing_rate_10ms [2, 60] has 2");
+  CHECK(complaint("test/true_rate", zeros({3, 30})) ==
+        "test/true_rate [3, 30] has 3 cells, train/response/firing_rate_10ms [2, 60] has 2");
+  CHECK(complaint("test/stimulus", zeros({30, 5, 6}, DType::u8)) ==
         "train/stimulus [60, 6, 5] and test/stimulus [30, 5, 6] differ in height or width");
+  CHECK(complaint("train/response/binned", zeros({3, 60})) ==
+        "train/response/binned [3, 60] and train/response/firing_rate_10ms [2, 60] differ in shape");
+  CHECK(text_of<IoError>([] { load_recording("/tmp", host()); }) == "/tmp: is a folder, expected a file");
+}
+
+TEST_CASE("rates are made from counts that are counts") {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "r.safetensors";
+  save_recording(path, synthetic());
+  Safetensors file = load_safetensors(path, host());
+  file.tensors.erase("train/response/firing_rate_10ms");
+  file.tensors["train/response/binned"] = Tensor::full({2, 60}, 1, DType::i32, host());
+  save_safetensors(path, file.tensors);
+  const RecordingData data = load_recording(path, host());
+  REQUIRE(data.notes.size() == 1);
+  CHECK(data.notes[0] == "train/response/firing_rate_10ms is missing: rates made from spike counts");
+  CHECK(data.train_rate.to_vector<float>()[10] == doctest::Approx(100));  // one spike in each bin of 10 ms
+  file.tensors["train/response/binned"] = Tensor::full({2, 60}, 0.5, DType::f32, host());
+  save_safetensors(path, file.tensors);
+  CHECK(has(text_of<IoError>([&] { load_recording(path, host()); }),
+            "'train/response/binned' [2, 60] has 0.5 at element 0, expected spike counts: whole numbers from 0 "
+            "to 65535"));
+}
+
+TEST_CASE("a published recording is told by size and checksum") {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "abc";
+  std::ofstream(path) << "abc";
+  const KnownRecording known[] = {
+      {"another one", 4, "", 1},
+      {"the letters", 3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", 6}};
+  REQUIRE(recognise(path, known).has_value());
+  CHECK(recognise(path, known)->name == "the letters");
+  CHECK(recognise(path, known)->blocks == 6);
+  CHECK_FALSE(recognise(path).has_value());
+  std::ofstream(path) << "abd";
+  CHECK(text_of<IoError>([&] { (void)recognise(path, known); }) ==
+        path.string() +
+            ": has the size of the letters, but its SHA-256 is "
+            "a52d159f262b2c6ddb724a61840befc36eb30c88877a4030b65cbe86298449c9 instead of "
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad; it is damaged, get it again");
+  CHECK(known_recordings()[0].bytes == 1026445952);
 }
 
 TEST_CASE("the noise ceiling is the correlation of the truth with the mean of the repeats") {
@@ -122,7 +207,11 @@ TEST_CASE("the noise ceiling is the correlation of the truth with the mean of th
   for (const double ceiling : noise_ceilings(data, 28)) CHECK_FALSE(std::isnan(ceiling));
   for (const std::int64_t first : {29, 30, 31, 340})  // a test movie shorter than what is left out of it
     for (const double ceiling : noise_ceilings(data, first)) CHECK(std::isnan(ceiling));
+  // Nobody knows the true rate: the repeats tell, if there are two.
   data.test_true_rate = Tensor();
+  data.test_repeats = expand(data.test_rate, {3, 2, 30}).contiguous();
+  for (const double ceiling : noise_ceilings(data, 4)) CHECK(ceiling == doctest::Approx(1));
+  data.test_repeats = slice(data.test_repeats, 0, 0, 1);
   for (const double ceiling : noise_ceilings(data, 4)) CHECK(std::isnan(ceiling));
 }
 

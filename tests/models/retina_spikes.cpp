@@ -144,7 +144,6 @@ TEST_CASE("retina reliability: figures that can be told by hand") {
   CHECK(correlation(x, other) == doctest::Approx(0.0));
   CHECK(std::isnan(correlation(x, flat)));
   CHECK_THROWS_AS(correlation(x, std::span<const float>(y).first(3)), std::invalid_argument);
-  CHECK(doubled_reliability(0.5) == doctest::Approx(2.0 / 3.0));
 
   // Two trials of cell 0, ten frames after the adaptation. Windows: counts (2, 0), then (1, 1).
   const int frames = kAdaptationFrames + 10;
