@@ -6,12 +6,13 @@
 #include <algorithm>
 #include <cmath>
 
-#include "models/retina/linear_nonlinear.h"
+#include "autograd/ops/reshape.h"
 #include "models/retina/predict.h"
 #include "models/retina/reliability.h"
 #include "models/retina/separable.h"
 #include "models/retina/spike_triggered_average.h"
 #include "nn/init.h"
+#include "nn/linear.h"
 #include "tensor/io.h"
 #include "tensor/views.h"
 #include "tests/host.h"
@@ -217,9 +218,13 @@ TEST_CASE("predict gives what the model gives, sample by sample") {
   nn::WindowDataset windows(data.train_stimulus, data.train_rate, nn::ResponseLayout::cells_time,
                             {.history = 4, .blocks = data.blocks});
   windows.set_normalization({.mean = 120, .sd = 70});
-  LinearNonlinear model({.cells = 2, .history = 4, .size = 1}, host());
-  model.filter().weight.value = uniform({2, 4 * 30}, "weights", -0.1f, 0.1f);
-  model.filter().bias.value.fill(0.25);
+  struct Flat final : RateModel {
+    Flat() { add_child("filter", filter); }
+    Var drive(const Var& x) override { return filter(flatten(x)); }
+    nn::Linear filter{4 * 30, 2, host()};
+  } model;
+  model.filter.weight.value = uniform({2, 4 * 30}, "weights", -0.1f, 0.1f);
+  model.filter.bias.value.fill(0.25);
   REQUIRE(model.training());
   const Predictions found = predict(model, windows, host(), 7);
   CHECK(model.training());
