@@ -26,6 +26,7 @@ int evaluate(const EvalRequest& request) {
       request.split == "train" ? data.train : (request.split == "validation" ? data.validation : data.test);
   const retina::Predictions predicted = retina::predict(*model, part, device);
   const retina::Scores scores = retina::score(predicted.rate, predicted.target);
+  const std::string history = spike_history(*model, predicted);
   if (request.json) {
     nlohmann::ordered_json json{{"run", request.run.string()},
                                 {"split", request.split},
@@ -35,11 +36,13 @@ int evaluate(const EvalRequest& request) {
                                 {"explained_variance", scores.explained_variance.mean},
                                 {"rmse_hz", scores.rmse_hz.mean},
                                 {"log_likelihood", scores.log_likelihood.mean}};
+    if (!history.empty()) json["spike_history"] = history;
     if (request.split == "test") json["noise_ceiling_per_cell"] = data.ceiling;
     fmt::print("{}\n", json.dump(2));
   } else {
     fmt::print("{} of step {} on the {} part\n{}", config.text("model.name"), checkpoint.step, request.split,
                scores_table(data, scores, request.split == "test"));
+    if (!history.empty()) fmt::print("spike history: {}\n", history);
     fmt::print("explained variance {:.3f}, rmse {:.2f} Hz, log-likelihood {:.3f}\n",
                scores.explained_variance.mean, scores.rmse_hz.mean, scores.log_likelihood.mean);
   }

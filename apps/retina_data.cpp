@@ -11,6 +11,7 @@
 #include "apps/exit_code.h"
 #include "apps/names.h"
 #include "apps/progress.h"
+#include "apps/retina_models.h"
 
 namespace fovea::apps {
 namespace {
@@ -92,8 +93,17 @@ RetinaData load_retina_data(const Config& config) {
       recording.metadata.contains("source") && recording.metadata.at("source") == "simulated retina";
   const std::int64_t history = config.integer("model.history");
   const std::int64_t skip = simulated ? retina::kAdaptationFrames : 0;
-  nn::WindowDataset all(recording.train_stimulus, recording.train_rate, nn::ResponseLayout::cells_time,
+  const bool past = sees_past(config);
+  if (past && !recording.train_counts.defined())
+    throw IoError(
+        fmt::format("{}: has no spike counts (train/response/binned), which a {} sees; make it again with "
+                    "fovea data retina, or train another model",
+                    path.string(), config.text("model.name")));
+  nn::WindowDataset all(recording.train_stimulus,
+                        past ? retina::unsmoothed_rate(recording.train_counts) : recording.train_rate,
+                        nn::ResponseLayout::cells_time,
                         {.history = history, .skip = skip, .blocks = recording.blocks});
+  if (past) all.set_past(recording.train_counts, nn::ResponseLayout::cells_time);
   auto parts =
       all.hold_out(config.real("data.hold_out"),
                    held_out_frames(recording.train_stimulus.size(0), config.real("data.hold_out"), history),

@@ -43,6 +43,7 @@ class Glm final : public RateModel {
   Var rate(const Var& drive) override { return nonlinearity_(drive); }
   Var penalty(const Var& x) override;
 
+  Tensor cell_filters() const override { return stimulus_.in_frame(); }
   StimulusFilter& filter() { return stimulus_; }
   /// What a spike adds to the drive of `cell`, after 1 … history bins: [cells, history], by the cell that fired it.
   /// Without coupling all rows but its own are 0.

@@ -34,6 +34,7 @@ class LinearNonlinear final : public RateModel {
   LinearNonlinear(const LinearNonlinearOptions& options, const Device& device);
   Var drive(const Var& x) override { return filter_(x); }
   Var rate(const Var& drive) override { return nonlinearity_(drive); }
+  Tensor cell_filters() const override { return filter_.in_frame(); }
   StimulusFilter& filter() { return filter_; }
 
  private:

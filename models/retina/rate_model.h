@@ -33,6 +33,9 @@ class RateModel : public nn::Module {
   /// past  [B, history, cells] f32, spikes in the bins of the window's frames, oldest first
   virtual Var past_drive(const Var& /*past*/) { return {}; }
 
+  /// The filters of the cells, if each has one of its own that can be looked at: [cells, history, H, W]; else undefined.
+  virtual Tensor cell_filters() const { return {}; }
+
   /// Fits a model that has a closed form to data, and returns true; any other is left as it is, for a trainer.
   virtual bool fit(const nn::WindowDataset& /*data*/) { return false; }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "autograd/ops/elementwise.h"
 #include "models/retina/reliability.h"
 #include "tensor/io.h"
 #include "tensor/names.h"
@@ -14,7 +15,7 @@
 namespace fovea::retina {
 namespace {
 
-constexpr std::string_view kTensors[] = {"train/stimulus", "train/response/firing_rate_10ms", "train/blocks",
+constexpr std::string_view kTensors[] = {"train/stimulus", "train/response/firing_rate_10ms", "train/response/binned", "train/blocks",
                                          "test/stimulus",  "test/response/firing_rate_10ms",  "test/repeats",
                                          "test/true_rate"};
 
@@ -30,12 +31,15 @@ RecordingData recording_data(const Recording& recording, const Device& device) {
   for (const TrainBlock& block : recording.train) frames += block.movie.frames();
   data.train_stimulus = Tensor::empty({frames, kSize, kSize}, DType::u8, device, "stimulus");
   data.train_rate = Tensor::empty({kCells, frames}, DType::f32, device, "response");
+  data.train_counts = Tensor::empty({kCells, frames}, DType::f32, device, "response");
   std::int64_t first = 0;
   for (const TrainBlock& block : recording.train) {
     const std::int64_t count = block.movie.frames();
     slice(data.train_stimulus, 0, first, first + count).copy_from(movie_tensor(block.movie, device));
     slice(data.train_rate, 1, first, first + count)
         .copy_from(Tensor::from(block.rate, {kCells, count}, device));
+    slice(data.train_counts, 1, first, first + count)
+        .copy_from(Tensor::from(block.count, {kCells, count}, device).to(DType::f32));
     data.blocks.push_back(count);
     first += count;
   }
@@ -73,6 +77,7 @@ void save_recording(const std::filesystem::path& path, const RecordingData& data
       {"test/response/firing_rate_10ms", data.test_rate},
       {"test/repeats", data.test_repeats},
   };
+  if (data.train_counts.defined()) tensors.emplace("train/response/binned", data.train_counts);
   if (data.test_true_rate.defined()) tensors.emplace("test/true_rate", data.test_true_rate);
   save_safetensors(path, tensors, data.metadata);
 }
@@ -111,6 +116,7 @@ RecordingData load_recording(const std::filesystem::path& path, const Device& de
   RecordingData data;
   data.train_stimulus = take("train/stimulus", DType::u8, 3, true);
   data.train_rate = take("train/response/firing_rate_10ms", DType::f32, 2, true);
+  data.train_counts = take("train/response/binned", DType::f32, 2, false);
   data.blocks = take("train/blocks", DType::i64, 1, true).to_vector<std::int64_t>();
   data.test_stimulus = take("test/stimulus", DType::u8, 3, true);
   data.test_rate = take("test/response/firing_rate_10ms", DType::f32, 2, true);
@@ -122,6 +128,9 @@ RecordingData load_recording(const std::filesystem::path& path, const Device& de
   if (data.train_rate.size(1) != frames)
     bad(fmt::format("train/stimulus {} has {} frames, the responses {} have {} bins",
                     data.train_stimulus.shape(), frames, data.train_rate.shape(), data.train_rate.size(1)));
+  if (data.train_counts.defined() && data.train_counts.shape() != data.train_rate.shape())
+    bad(fmt::format("train/response/binned is {}, expected the shape {} of the rates",
+                    data.train_counts.shape(), data.train_rate.shape()));
   std::int64_t left = frames;
   for (const std::int64_t block : data.blocks) {
     if (block < 1 || block > left)
@@ -143,6 +152,8 @@ RecordingData load_recording(const std::filesystem::path& path, const Device& de
                     data.train_stimulus.shape(), data.test_stimulus.shape()));
   return data;
 }
+
+Tensor unsmoothed_rate(const Tensor& counts) { return affine(counts, 1 / kFrame_s, 0).value(); }
 
 std::vector<double> noise_ceilings(const RecordingData& data, std::int64_t first_bin) {
   std::vector<double> ceilings;

@@ -17,6 +17,7 @@ namespace fovea::retina {
 /// In a file (safetensors) the tensors have the names of the labs' HDF5 layout:
 ///   train/stimulus                   [T, 50, 50] u8
 ///   train/response/firing_rate_10ms  [cells, T]
+///   train/response/binned            [cells, T] spikes per bin; may be missing
 ///   train/blocks                     [B] i64, frames of each block
 ///   test/stimulus                    [T', 50, 50] u8
 ///   test/response/firing_rate_10ms   [cells, T'], mean over repeats
@@ -25,6 +26,7 @@ namespace fovea::retina {
 /// Rates are f32 in Hz, one bin is 10 ms.
 struct RecordingData {
   Tensor train_stimulus, train_rate;
+  Tensor train_counts;  ///< spikes; undefined if the file has none
   std::vector<std::int64_t> blocks;
   Tensor test_stimulus, test_rate, test_repeats;
   Tensor test_true_rate;  ///< undefined if nobody knows it
@@ -38,6 +40,9 @@ RecordingData recording_data(const Recording& recording, const Device& device);
 void save_recording(const std::filesystem::path& path, const RecordingData& data);
 /// throws IoError naming the file and what is missing, empty, not a rate, or does not fit together
 RecordingData load_recording(const std::filesystem::path& path, const Device& device);
+
+/// Counts per bin in Hz, with nothing smoothed: what a model that sees the spikes before a bin is fitted to.
+Tensor unsmoothed_rate(const Tensor& counts);
 
 /// Correlation of the true rate with the mean of the repeats over the bins from `first_bin` on, per cell:
 /// what a model that knows the truth scores. NaN where nobody knows the true rate, and where fewer than two

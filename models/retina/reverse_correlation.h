@@ -40,6 +40,7 @@ class ReverseCorrelation final : public RateModel {
   Var rate(const Var& drive) override;
   /// throws ValueError if there are fewer samples than bins, or than coefficients
   bool fit(const nn::WindowDataset& data) override;
+  Tensor cell_filters() const override { return filter_.in_frame(); }
   StimulusFilter& filter() { return filter_; }
 
  private:
