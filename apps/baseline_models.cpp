@@ -86,19 +86,21 @@ ModelEntry ln_revcorr_entry() {
 ModelEntry glm_entry() {
   return {
       .name = "glm",
-      .summary = "a filter of the stimulus and one of the cells' own spikes: what a cell fires depends on both",
-      .keys = {history_key(),
-               cutout_key(7),
-               centres_key(),
-               {.name = "model.nonlinearity",
-                .default_value = "softplus",
-                .doc = "what makes a rate of the drive",
-                .choices = {"softplus", "exp"}},
-               {"model.coupling", false, "whether a cell sees the spikes of all cells, or only its own"},
-               {"model.stimulus_l2", 0.0,
-                "penalty, half of this times the squares of a cell's stimulus filter, beside its loss in spikes",
-                0, 1e3},
-               {"model.history_l2", 0.0, "the same of its spike filters and its bias", 0, 1e3}},
+      .summary =
+          "a filter of the stimulus and one of the cells' own spikes: what a cell fires depends on both",
+      .keys =
+          {history_key(),
+           cutout_key(7),
+           centres_key(),
+           {.name = "model.nonlinearity",
+            .default_value = "softplus",
+            .doc = "what makes a rate of the drive",
+            .choices = {"softplus", "exp"}},
+           {"model.coupling", false, "whether a cell sees the spikes of all cells, or only its own"},
+           {"model.stimulus_l2", 0.0,
+            "penalty, half of this times the squares of a cell's stimulus filter, beside its loss in spikes",
+            0, 1e3},
+           {"model.history_l2", 0.0, "the same of its spike filters and its bias", 0, 1e3}},
       .presets =
           {
               {"demo",

@@ -99,10 +99,9 @@ RetinaData load_retina_data(const Config& config) {
         fmt::format("{}: has no spike counts (train/response/binned), which a {} sees; make it again with "
                     "fovea data retina, or train another model",
                     path.string(), config.text("model.name")));
-  nn::WindowDataset all(recording.train_stimulus,
-                        past ? retina::unsmoothed_rate(recording.train_counts) : recording.train_rate,
-                        nn::ResponseLayout::cells_time,
-                        {.history = history, .skip = skip, .blocks = recording.blocks});
+  nn::WindowDataset all(
+      recording.train_stimulus, past ? retina::unsmoothed_rate(recording.train_counts) : recording.train_rate,
+      nn::ResponseLayout::cells_time, {.history = history, .skip = skip, .blocks = recording.blocks});
   if (past) all.set_past(recording.train_counts, nn::ResponseLayout::cells_time);
   auto parts =
       all.hold_out(config.real("data.hold_out"),

@@ -195,9 +195,9 @@ nn::Batch blank_retina_batch(const Config& config, std::int64_t cells, const Dev
           {},
           last_batch(config) == nn::LastBatch::pad ? Tensor::full({batch}, 1.0, DType::f32, device, "batch")
                                                    : Tensor(),
-          sees_past(config) ? Tensor::zeros({batch, config.integer("model.history"), cells}, DType::f32,
-                                            device, "batch")
-                            : Tensor()};
+          sees_past(config)
+              ? Tensor::zeros({batch, config.integer("model.history"), cells}, DType::f32, device, "batch")
+              : Tensor()};
 }
 
 }  // namespace fovea::apps

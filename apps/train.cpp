@@ -59,9 +59,9 @@ void check_changes(const Config& saved, const Config& config) {
 void no_steps(Config& config) {
   for (const char* key : {"train.steps", "train.epochs"})
     if (config.integer(key) > 0 && config.origin(key) != "default")
-      throw UsageError(
-          fmt::format("{} = {} of {}: {} is fitted in one pass over the data and takes no steps; leave it out",
-                      key, config.integer(key), config.origin(key), config.text("model.name")));
+      throw UsageError(fmt::format(
+          "{} = {} of {}: {} is fitted in one pass over the data and takes no steps; leave it out", key,
+          config.integer(key), config.origin(key), config.text("model.name")));
   config.set("train.epochs", std::int64_t{0}, "default");
 }
 

@@ -15,9 +15,9 @@
 namespace fovea::retina {
 namespace {
 
-constexpr std::string_view kTensors[] = {"train/stimulus", "train/response/firing_rate_10ms", "train/response/binned", "train/blocks",
-                                         "test/stimulus",  "test/response/firing_rate_10ms",  "test/repeats",
-                                         "test/true_rate"};
+constexpr std::string_view kTensors[] = {
+    "train/stimulus", "train/response/firing_rate_10ms", "train/response/binned", "train/blocks",
+    "test/stimulus",  "test/response/firing_rate_10ms",  "test/repeats",          "test/true_rate"};
 
 Tensor movie_tensor(const Movie& movie, const Device& device) {
   return Tensor::from(movie.pixel, {movie.frames(), kSize, kSize}, device, "stimulus");
