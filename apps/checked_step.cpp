@@ -50,6 +50,7 @@ std::optional<NonFinite> find_bad_state(Task& task, const nn::Optimizer& optimiz
 Tensor checked_step(const Config& config, Task& task, RunState& run, const nn::Batch& batch) {
   check_data("x", batch.x);
   check_data("target", batch.target);
+  if (batch.past.defined()) check_data("past", batch.past);
   AnomalyCheck check;
   const Losses losses = compute_gradients(config, task, run, batch, &check);
   if (auto found = find_bad_buffer(task.model())) throw NonFiniteError(*std::move(found));

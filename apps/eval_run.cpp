@@ -29,6 +29,7 @@ int evaluate(const EvalRequest& request) {
   const bool test = request.split == "test";
   const retina::Scores scores =
       retina::score(predicted.rate, predicted.target, test ? data.test_repeats : Tensor());
+  const std::string history = spike_history(*model, predicted);
   if (request.json) {
     nlohmann::ordered_json json{{"run", request.run.string()},
                                 {"split", request.split},
@@ -38,6 +39,7 @@ int evaluate(const EvalRequest& request) {
                                 {"explained_variance", scores.explained_variance.mean},
                                 {"rmse_hz", scores.rmse_hz.mean},
                                 {"log_likelihood", scores.log_likelihood.mean}};
+    if (!history.empty()) json["spike_history"] = history;
     if (test) {
       json["cc_norm"] = scores.cc_norm.mean;
       json["cc_norm_per_cell"] = scores.cc_norm.values;
@@ -49,6 +51,7 @@ int evaluate(const EvalRequest& request) {
   } else {
     fmt::print("{} of step {} on the {} part\n{}", config.text("model.name"), checkpoint.step, request.split,
                scores_table(data, scores, test));
+    if (!history.empty()) fmt::print("spike history: {}\n", history);
     fmt::print("explained variance {:.3f}, rmse {:.2f} Hz, log-likelihood {:.3f}\n",
                scores.explained_variance.mean, scores.rmse_hz.mean, scores.log_likelihood.mean);
     if (test && !std::isnan(scores.cc_norm.mean))

@@ -24,6 +24,7 @@ struct ModelEntry {
   std::string summary;
   std::vector<Key> keys;  ///< model.* and data.*; the shared keys are not repeated here
   std::vector<Preset> presets;
+  bool closed_form = false;  ///< fitted in one pass over the data: a run has no steps
 };
 
 const std::vector<ModelEntry>& model_list();

@@ -31,7 +31,8 @@ class OneBatch final : public Task {
       : device_(device),
         checksum_(repro.before.notes.contains("data") ? repro.before.notes.at("data") : ""),
         batch_{repro.batch.x.to(device), repro.batch.target.to(device), repro.batch.samples,
-               repro.batch.mask.defined() ? repro.batch.mask.to(device) : Tensor()},
+               repro.batch.mask.defined() ? repro.batch.mask.to(device) : Tensor(),
+               repro.batch.past.defined() ? repro.batch.past.to(device) : Tensor()},
         trainable_(make_trainable(config, batch_, device)) {}
 
   const Device& device() const override { return device_; }

@@ -86,6 +86,7 @@ void write_repro(const fs::path& folder, const Config& config, const Device& dev
     TensorMap batch{{"x", bad.inputs.batch.x}, {"target", bad.inputs.batch.target}};
     const std::vector<std::int64_t>& samples = bad.inputs.batch.samples;
     if (bad.inputs.batch.mask.defined()) batch.emplace("mask", bad.inputs.batch.mask);
+    if (bad.inputs.batch.past.defined()) batch.emplace("past", bad.inputs.batch.past);
     batch.emplace("samples", Tensor::from(samples, {static_cast<std::int64_t>(samples.size())},
                                           Device::cpu({.threads = 1})));
     save_safetensors(made / "batch.safetensors", batch, {{"format", "fovea-batch-1"}});
@@ -121,6 +122,7 @@ Repro read_repro(const fs::path& folder) {
   repro.batch = {batch.tensors.at("x"), batch.tensors.at("target"),
                  batch.tensors.at("samples").to_vector<std::int64_t>()};
   if (batch.tensors.contains("mask")) repro.batch.mask = batch.tensors.at("mask");
+  if (batch.tensors.contains("past")) repro.batch.past = batch.tensors.at("past");
   return repro;
 }
 

@@ -16,7 +16,7 @@ NonFinite finding_from_json(const nlohmann::json& json);
 /// A bad step that can be done again anywhere, without run and data set:
 ///
 ///   config.toml          settings of the run        weights.safetensors  all state before the step: a checkpoint
-///   batch.safetensors    x, target, samples, mask   report.json          what was found, step, build, device
+///   batch.safetensors    x, target, samples, mask, past  report.json          what was found, step, build, device
 ///   README.txt           the command that does the step again
 ///
 /// Written as a whole or not at all; a former one in the same place is replaced. throws IoError

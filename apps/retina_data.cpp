@@ -12,6 +12,7 @@
 #include "apps/exit_code.h"
 #include "apps/names.h"
 #include "apps/progress.h"
+#include "apps/retina_models.h"
 #include "models/retina/photographs.h"
 #include "nn/data/hdf5.h"
 #include "tensor/views.h"
@@ -183,8 +184,16 @@ RetinaData load_retina_data(const Config& config) {
   retina::PixelStatistics pixels;
   if (config.text("data.normalize") == "pixel") pixels = retina::normalize_pixels(recording, skip);
 
-  nn::WindowDataset all(recording.train_stimulus, recording.train_rate, nn::ResponseLayout::cells_time,
-                        {.history = history, .skip = skip, .blocks = recording.blocks});
+  const bool past = sees_past(config);
+  if (past && !recording.train_counts.defined())
+    throw IoError(
+        fmt::format("{}: has no spike counts (train/response/binned), which a {} sees; make it again with "
+                    "fovea data retina, or train another model",
+                    path.string(), config.text("model.name")));
+  nn::WindowDataset all(
+      recording.train_stimulus, past ? retina::unsmoothed_rate(recording.train_counts) : recording.train_rate,
+      nn::ResponseLayout::cells_time, {.history = history, .skip = skip, .blocks = recording.blocks});
+  if (past) all.set_past(recording.train_counts, nn::ResponseLayout::cells_time);
   auto parts =
       all.hold_out(config.real("data.hold_out"), held_out_frames(config, recording.train_stimulus.size(0)),
                    static_cast<std::uint64_t>(config.integer("train.seed")));

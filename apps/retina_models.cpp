@@ -5,39 +5,17 @@
 
 #include <algorithm>
 
+#include "apps/baseline_models.h"
 #include "apps/checkpoint.h"
 #include "apps/deep_retina_model.h"
 #include "apps/retina_data.h"
 #include "apps/run_state.h"
 #include "models/retina/consolidate.h"
-#include "models/retina/linear_nonlinear.h"
 #include "models/retina/receptive_field.h"
 #include "nn/init.h"
 
 namespace fovea::apps {
 namespace {
-
-ModelEntry ln() {
-  return {
-      .name = "ln",
-      .summary = "one linear filter and one nonlinearity a cell: the baseline",
-      .keys = {{"model.history", std::int64_t{40}, "stimulus frames of 10 ms that a response sees", 1, 1000}},
-      .presets = {{"demo",
-                   "half a minute on two CPU cores, on ten minutes of simulated recording",
-                   {{"train.batch", std::int64_t{128}},
-                    {"train.steps", std::int64_t{800}},
-                    {"train.epochs", std::int64_t{0}},
-                    {"train.eval_every", std::int64_t{100}},
-                    {"train.checkpoint_every", std::int64_t{400}},
-                    {"optim.lr", 1e-4},
-                    {"optim.weight_decay", 1e-2}}}},
-  };
-}
-
-std::unique_ptr<retina::RateModel> make_ln(const Config& config, std::int64_t cells, const Device& device) {
-  return std::make_unique<retina::LinearNonlinear>(
-      retina::LinearNonlinearOptions{.cells = cells, .history = config.integer("model.history")}, device);
-}
 
 /// What a fit can add to the Poisson loss.
 std::vector<Key> penalty_keys() {
@@ -58,7 +36,8 @@ bool has(const Config& config, std::string_view name) {
 
 void fill_in_centres(Config& config, const nn::WindowDataset& train) {
   const bool asks = has(config, "model.centres") && config.integers("model.centres").empty() &&
-                    (!has(config, "model.readout") || config.text("model.readout") == "fixed");
+                    (!has(config, "model.readout") || config.text("model.readout") == "fixed") &&
+                    (!has(config, "model.cutout") || config.integer("model.cutout") > 0);
   if (!asks) return;
   Integers values;
   for (const retina::Position& centre : retina::receptive_field_centres(train)) {
@@ -91,12 +70,14 @@ nn::State share_filters(Config& config, std::int64_t cells) {
 }  // namespace
 
 std::vector<ModelEntry> retina_models() {
-  std::vector<ModelEntry> models{deep_retina_entry(), ln()};
+  std::vector<ModelEntry> models{deep_retina_entry(), ln_entry(), ln_revcorr_entry(), glm_entry()};
   for (ModelEntry& model : models)
     for (const std::vector<Key>& keys : {penalty_keys(), retina_data_keys()})
       model.keys.insert(model.keys.end(), keys.begin(), keys.end());
   return models;
 }
+
+bool sees_past(const Config& config) { return config.text("model.name") == "glm"; }
 
 Key centres_key() {
   return {"model.centres", Integers{},
@@ -129,10 +110,8 @@ Prepared prepare_retina_model(Config config, const nn::WindowDataset& train) {
 
 std::unique_ptr<retina::RateModel> make_retina_model(const Config& config, std::int64_t cells,
                                                      const Device& device) {
-  const bool is_ln = config.text("model.name") == "ln";
-  std::unique_ptr<retina::RateModel> model =
-      is_ln ? make_ln(config, cells, device)
-            : std::make_unique<retina::DeepRetina>(deep_retina_options(config, cells), device);
+  std::unique_ptr<retina::RateModel> model = make_baseline(config, cells, device);
+  if (!model) model = std::make_unique<retina::DeepRetina>(deep_retina_options(config, cells), device);
   nn::initialize(*model, static_cast<std::uint64_t>(config.integer("train.seed")));
   return model;
 }

@@ -13,6 +13,9 @@ namespace fovea::apps {
 /// The models that are fitted to recordings, with their settings and presets.
 std::vector<ModelEntry> retina_models();
 
+/// Whether the model of the configuration sees the cells' spikes (RateModel::sees_past): what its data must have.
+bool sees_past(const Config& config);
+
 /// `model.centres`, for models with cells at fixed places: row and column of each receptive field, one after the other.
 Key centres_key();
 /// The centres of the configuration; the middle of the screen for all cells if none are set, as when a step is only

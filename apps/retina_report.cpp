@@ -14,7 +14,6 @@
 #include "apps/report/report_html.h"
 #include "apps/run_folder.h"
 #include "models/retina/deep_retina.h"
-#include "models/retina/linear_nonlinear.h"
 #include "models/retina/separable.h"
 #include "models/retina/spike_triggered_average.h"
 #include "tensor/views.h"
@@ -102,6 +101,12 @@ void add_baseline(ReportData& report, const std::filesystem::path& run) {
       report.traces[c].baseline_hz = other.traces[c].predicted_hz;
 }
 
+std::string shown_name(const std::string& model) {
+  if (model == "deep-retina") return "Deep Retina";
+  if (model == "ln-revcorr") return "LN by reverse correlation";
+  return model == "glm" ? "GLM" : "LN";
+}
+
 std::string text_of(const nlohmann::json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
@@ -120,6 +125,13 @@ std::string cell_name(const RetinaData& data, std::size_t cell) {
   const std::string number = part("cells"), kind = part("cell_types");
   return fmt::format("cell {}{}{}", number.empty() ? std::to_string(cell) : number, kind.empty() ? "" : ", ",
                      kind);
+}
+
+std::string spike_history(const retina::RateModel& model, const retina::Predictions& predicted) {
+  if (!model.sees_past()) return "";
+  if (predicted.free_trials == 0) return "recorded; rates one bin ahead, beside counts that are not smoothed";
+  return fmt::format("the model's own spikes, mean of {} trials, {:.2g} % of the rates cut to 1000 Hz",
+                     predicted.free_trials, 100 * predicted.free_capped);
 }
 
 std::string scores_table(const RetinaData& data, const retina::Scores& scores, bool with_ceiling) {
@@ -143,7 +155,7 @@ void write_retina_report(const std::filesystem::path& run, const Config& config,
   const retina::Scores scores = retina::score(test.rate, test.target, data.test_repeats);
   ReportData report;
   auto* const deep = dynamic_cast<retina::DeepRetina*>(&model);
-  report.model = deep != nullptr ? "Deep Retina" : "LN";
+  report.model = shown_name(config.text("model.name"));
   const auto stimulus = data.recording.metadata.find("stimulus");
   const bool simulated = data.recording.simulated();
   report.title =
@@ -160,6 +172,8 @@ void write_retina_report(const std::filesystem::path& run, const Config& config,
       "the mean rate with a correlation of {:.3f}{}.",
       report.model, data.train.cells(), data.train.size(), report.trials, scores.pearson.mean,
       std::isnan(ceiling) ? "" : fmt::format("; knowing the true rate would give {:.3f}", ceiling));
+  if (const std::string history = spike_history(model, test); !history.empty())
+    report.summary += fmt::format(" Spikes that it saw: {}.", history);
   for (std::size_t c = 0; c < scores.pearson.values.size(); ++c)
     report.cells.push_back(
         {.name = cell_name(data, c), .model = scores.pearson.values[c], .ceiling = data.ceiling[c]});
@@ -175,10 +189,7 @@ void write_retina_report(const std::filesystem::path& run, const Config& config,
     const Tensor filters = deep->first_filters();
     for (std::int64_t c = 0; c < filters.size(0); ++c)
       report.filters.push_back(space_time_filter(fmt::format("filter {}", c), select(filters, 0, c)));
-  } else if (auto* const ln = dynamic_cast<retina::LinearNonlinear*>(&model); ln != nullptr) {
-    const std::int64_t side = data.train.movie().size(1);
-    const Tensor filters =
-        reshape(ln->filter().weight.value, {data.train.cells(), data.train.history(), side, -1});
+  } else if (const Tensor filters = model.cell_filters(); filters.defined()) {
     for (std::int64_t c = 0; c < filters.size(0); ++c)
       report.filters.push_back(
           space_time_filter(cell_name(data, static_cast<std::size_t>(c)), select(filters, 0, c)));

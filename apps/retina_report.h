@@ -21,6 +21,9 @@ void write_retina_report(const std::filesystem::path& run, const Config& config,
 /// Per cell and mean, for a terminal; beside the ceiling, which is known for the repeated test movie only.
 std::string scores_table(const RetinaData& data, const retina::Scores& scores, bool with_ceiling);
 
+/// Of a model that sees the past, where the spikes before each bin are from; "" for others.
+std::string spike_history(const retina::RateModel& model, const retina::Predictions& predicted);
+
 /// "cell 3, slow OFF"
 std::string cell_name(const RetinaData& data, std::size_t cell);
 

@@ -23,7 +23,8 @@ Trainable with_loss(const Config& config, std::unique_ptr<retina::RateModel> mad
       config.text("model.activity_form") == "sum" ? nn::ActivityNorm::sum : nn::ActivityNorm::mean;
   auto loss = [rate_l1, drive_l1, form, &model = *made](Tape& tape, const nn::Batch& batch) {
     const Var x = tape.input(batch.x);
-    const Var drive = model.drive(x);
+    Var drive = model.drive(x);
+    if (model.sees_past()) drive = drive + model.past_drive(tape.input(batch.past));
     const Var rate = model.rate(drive);
     Var total = nn::PoissonLoss{}(rate, batch.target, batch.mask);
     const Tensor poisson = total.value();
@@ -90,6 +91,8 @@ class RetinaTask final : public Task {
     return blank_retina_batch(config, data_.train.cells(), device);
   }
 
+  void fit() override { (void)rate_model().fit(data_.train); }
+
   nn::Batch next_batch() override {
     std::optional<nn::Batch> batch = loader_.next();
     if (!batch) batch = loader_.next();  // the next epoch
@@ -145,7 +148,10 @@ class RetinaTask final : public Task {
         {"test_feve", scores.feve.mean},
         {"test_feve_per_cell", scores.feve.values},
     };
-    if (!prepared_.start.empty()) model().load_state(prepared_.start);
+    if (predicted_.free_trials > 0) {
+      figures["free_run_trials"] = predicted_.free_trials;
+      figures["free_run_capped_share"] = predicted_.free_capped;
+    }
     if (const std::string& baseline = config_.text("eval.baseline"); !baseline.empty()) {
       const Baseline other = read_baseline(baseline);
       figures[other.model + "_test_pearson"] = other.test_pearson;
@@ -160,8 +166,10 @@ class RetinaTask final : public Task {
   }
 
  private:
-  nn::Module& model_for_evaluation() {
-    if (eval_device_ == device_) return model();
+  retina::RateModel& rate_model() { return static_cast<retina::RateModel&>(model()); }
+
+  retina::RateModel& model_for_evaluation() {
+    if (eval_device_ == device_) return rate_model();
     if (!eval_model_) eval_model_ = make_retina_model(config_, data_.train.cells(), eval_device_);
     eval_model_->load_state(model().state());
     return *eval_model_;
@@ -195,7 +203,10 @@ nn::Batch blank_retina_batch(const Config& config, std::int64_t cells, const Dev
           Tensor::zeros({batch, cells}, DType::f32, device, "batch"),
           {},
           last_batch(config) == nn::LastBatch::pad ? Tensor::full({batch}, 1.0, DType::f32, device, "batch")
-                                                   : Tensor()};
+                                                   : Tensor(),
+          sees_past(config)
+              ? Tensor::zeros({batch, config.integer("model.history"), cells}, DType::f32, device, "batch")
+              : Tensor()};
 }
 
 }  // namespace fovea::apps

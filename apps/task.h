@@ -51,6 +51,8 @@ class Task {
   virtual Trainable twin(const Device& device) const = 0;
   virtual nn::Batch blank(std::int64_t batch, const Device& device) const = 0;
 
+  /// Before anything else of a new run: fits a model that has a closed form.
+  virtual void fit() {}
   /// The next batch, endlessly; which one that is follows from seed and position alone.
   virtual nn::Batch next_batch() = 0;
   virtual std::int64_t batches_per_epoch() const = 0;

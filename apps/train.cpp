@@ -55,6 +55,16 @@ void check_changes(const Config& saved, const Config& config) {
                   list(refused)));
 }
 
+/// A model that is fitted in one pass: the run says that it has no steps, and does not pass over a wish for some.
+void no_steps(Config& config) {
+  for (const char* key : {"train.steps", "train.epochs"})
+    if (config.integer(key) > 0 && config.origin(key) != "default")
+      throw UsageError(fmt::format(
+          "{} = {} of {}: {} is fitted in one pass over the data and takes no steps; leave it out", key,
+          config.integer(key), config.origin(key), config.text("model.name")));
+  config.set("train.epochs", std::int64_t{0}, "default");
+}
+
 std::string models_text() {
   std::string text = "Models and their presets:\n";
   for (const ModelEntry& model : model_list()) {
@@ -115,7 +125,8 @@ TrainRequest resolve_train(const TrainOptions& options, std::vector<std::string>
     config.set("train.epochs", *options.epochs, "--epochs");
     config.set("train.steps", std::int64_t{0}, "--epochs");
   }
-  if (config.integer("train.steps") == 0 && config.integer("train.epochs") == 0)
+  if (model.closed_form) no_steps(config);
+  if (!model.closed_form && config.integer("train.steps") == 0 && config.integer("train.epochs") == 0)
     throw UsageError("train.steps and train.epochs are both 0: say when to stop, with --steps or --epochs");
   if (config.integer("train.patience") > 0 && config.integer("train.eval_every") == 0)
     throw UsageError(

@@ -81,6 +81,7 @@ class Trainer {
     }
     progress.finish();
     if (trace_) replace_file(*request_.profile, trace_->json());
+    if (closed_form()) return finish("closed form");
     if (state_.step >= total_steps_) return finish(limit_);
     if (state_.stalled()) return finish("early stopping");
     return interrupted(stop.exit_code());
@@ -123,6 +124,10 @@ class Trainer {
     if (from && !run_.repair_links(*from, state_.best_step)) state_.forget_best();
     run_.write("config.toml", config_.to_toml());
     for (const std::string& warning : run_.open_logs(state_.step, state_.logs)) warn(warning);
+    if (!from && closed_form()) {
+      task_->fit();
+      log_score();
+    }
     if (const auto bad = find_bad_state(*task_, state_.optimizer))
       throw IoError(fmt::format("{} before the first step{}", is_bad(bad->tensor, bad->first.value),
                                 request_.init_from ? "; look at the file of --init-from" : ""));
@@ -156,10 +161,13 @@ class Trainer {
   }
 
   void describe(Progress& progress) {
-    progress.note(fmt::format("{}, {} parameters, {}, {} steps of {} on {}", config_.text("model.name"),
-                              task_->model().parameter_count(), task_->data_summary(), total_steps_,
-                              config_.integer("train.batch"), task_->device().description()));
-    progress.note(plan_.str());
+    const std::string steps =
+        closed_form() ? "fitted in one pass"
+                      : fmt::format("{} steps of {}", total_steps_, config_.integer("train.batch"));
+    progress.note(fmt::format("{}, {} parameters, {}, {} on {}", config_.text("model.name"),
+                              task_->model().parameter_count(), task_->data_summary(), steps,
+                              task_->device().description()));
+    if (!closed_form()) progress.note(plan_.str());
   }
 
   static std::string is_bad(const std::string& name, double value) {
@@ -197,13 +205,16 @@ class Trainer {
 
   void log(double loss) { run_.log(state_.step, {{"loss", loss}, {"lr", state_.optimizer.lr()}}); }
 
-  void evaluate(Progress& progress) {
+  bool closed_form() const { return total_steps_ == 0; }
+
+  double log_score() {
     const Span span(trace_.get(), "evaluation", "train");
     const Evaluation evaluation = task_->evaluate();
     is_best_ = state_.take_score(evaluation.score);
     run_.log(state_.step, evaluation.figures);
-    progress.metric(task_->score_name(), evaluation.score);
+    return evaluation.score;
   }
+  void evaluate(Progress& progress) { progress.metric(task_->score_name(), log_score()); }
 
   /// A step from a finite loss can still leave weights that are not, and the next checkpoints would push out
   /// the good ones.

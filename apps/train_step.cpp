@@ -79,10 +79,10 @@ Tensor StepGraph::step(Trace* trace) {
   const Span step(trace, "step", "train");
   const nn::Batch batch = next_batch(task_, trace);
   if (!same_shape(batch.x, input_.x) || !same_shape(batch.target, input_.target) ||
-      !same_shape(batch.mask, input_.mask)) {
+      !same_shape(batch.mask, input_.mask) || !same_shape(batch.past, input_.past)) {
     graph_.reset();  // its memory first
     shown_ = Tensor();
-    input_ = {room_for(batch.x), room_for(batch.target), {}, room_for(batch.mask)};
+    input_ = {room_for(batch.x), room_for(batch.target), {}, room_for(batch.mask), room_for(batch.past)};
     return step_on(config_, task_, run_, batch, trace);
   }
   if (!graph_) {
@@ -93,6 +93,7 @@ Tensor StepGraph::step(Trace* trace) {
   copy(batch.x, input_.x);
   copy(batch.target, input_.target);
   copy(batch.mask, input_.mask);
+  copy(batch.past, input_.past);
   send_lr(run_);
   graph_->replay();
   count_step(run_);

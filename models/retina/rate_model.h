@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "nn/data/window_dataset.h"
 #include "nn/module.h"
 
 namespace fovea::retina {
@@ -21,10 +22,23 @@ class RateModel : public nn::Module {
  public:
   Var forward(const Var& x) override { return rate(drive(x)); }
 
-  /// What the nonlinearity gets, [B, cells].
+  /// What the nonlinearity gets, [B, cells]; of a model that sees the past, while no spike is in it.
   virtual Var drive(const Var& x) = 0;
   /// The nonlinearity; softplus unless a model has another.
   virtual Var rate(const Var& drive);
+  /// Whether the drive also depends on the cells' spikes within the window. Such a model is fitted to spike counts, in
+  /// Hz and not smoothed: a smoothed rate already tells of the spikes after it, and those before it tell of it.
+  virtual bool sees_past() const { return false; }
+  /// What these spikes add to drive(x), [B, cells]; without a value unless sees_past().
+  /// past  [B, history, cells] f32, spikes in the bins of the window's frames, oldest first
+  virtual Var past_drive(const Var& /*past*/) { return {}; }
+
+  /// The filters of the cells, if each has one of its own that can be looked at: [cells, history, H, W]; else undefined.
+  virtual Tensor cell_filters() const { return {}; }
+
+  /// Fits a model that has a closed form to data, and returns true; any other is left as it is, for a trainer.
+  virtual bool fit(const nn::WindowDataset& /*data*/) { return false; }
+
   /// What the model's own parameters cost, a scalar on x's tape that a trainer adds to its loss; without a value if
   /// there is no such term.
   virtual Var penalty(const Var& /*x*/) { return {}; }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "autograd/ops/elementwise.h"
 #include "models/retina/noise_ceiling.h"
 #include "models/retina/reliability.h"
 #include "nn/data/array_file.h"
@@ -132,6 +133,8 @@ void save_recording(const std::filesystem::path& path, const RecordingData& data
   }
   nn::save_arrays(path, arrays, data.metadata);
 }
+
+Tensor unsmoothed_rate(const Tensor& counts) { return affine(counts, 1 / kFrame_s, 0).value(); }
 
 std::vector<double> noise_ceilings(const RecordingData& data, std::int64_t first_bin) {
   std::vector<double> ceilings(static_cast<std::size_t>(data.cells()), std::nan(""));

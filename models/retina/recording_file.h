@@ -40,6 +40,9 @@ RecordingData recording_data(const Recording& recording, const Device& device);
 /// Writes the labs' layout, to HDF5 if the name ends in .h5 or .hdf5, else to safetensors.
 void save_recording(const std::filesystem::path& path, const RecordingData& data);
 
+/// Counts per bin in Hz, with nothing smoothed: what a model that sees the spikes before a bin is fitted to.
+Tensor unsmoothed_rate(const Tensor& counts);
+
 /// Reads the labs' layout from either kind of file (told by the first bytes).
 ///
 /// response  the dataset below train/response and test/response; or STIMULUS/DATASET of a recording of

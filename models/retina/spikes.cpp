@@ -37,6 +37,24 @@ std::array<double, kKernelRadius + 1> rate_kernel() {
   return tap;
 }
 
+/// Counts, smoothed, in Hz, divided by `divisor`; beyond the ends there is nothing.
+template <class T>
+std::vector<float> filtered(std::span<const T> values, double divisor) {
+  static const std::array<double, kKernelRadius + 1> tap = rate_kernel();
+  const int frames = static_cast<int>(values.size());
+  std::vector<float> rate(values.size());
+  for (int t = 0; t < frames; ++t) {
+    double sum = 0.0;
+    for (int k = -kKernelRadius; k <= kKernelRadius; ++k) {
+      if (t + k >= 0 && t + k < frames) {
+        sum += tap[static_cast<std::size_t>(std::abs(k))] * values[static_cast<std::size_t>(t + k)];
+      }
+    }
+    rate[static_cast<std::size_t>(t)] = static_cast<float>(sum / divisor);
+  }
+  return rate;
+}
+
 }  // namespace
 
 double noiseless_rate_hz(double drive, CellType type, double alpha) {
@@ -95,20 +113,10 @@ std::vector<std::uint8_t> count_spikes(std::span<const std::int32_t> spikes, int
 }
 
 std::vector<float> estimate_rate(std::span<const std::uint16_t> counts, int trials) {
-  static const std::array<double, kKernelRadius + 1> tap = rate_kernel();
-  const int frames = static_cast<int>(counts.size());
-  std::vector<float> rate(counts.size());
-  for (int t = 0; t < frames; ++t) {
-    double sum = 0.0;
-    for (int k = -kKernelRadius; k <= kKernelRadius; ++k) {
-      if (t + k >= 0 && t + k < frames) {
-        sum += tap[static_cast<std::size_t>(std::abs(k))] * counts[static_cast<std::size_t>(t + k)];
-      }
-    }
-    rate[static_cast<std::size_t>(t)] = static_cast<float>(sum / trials);
-  }
-  return rate;
+  return filtered(counts, trials);
 }
+
+std::vector<float> smooth_rate(std::span<const float> rate) { return filtered(rate, 1 / kFrame_s); }
 
 Trials simulate_trials(std::span<const float> drive, const Alpha& alpha, int trials, std::uint64_t seed,
                        std::uint32_t stream, std::uint32_t first_trial, int threads) {

@@ -32,6 +32,9 @@ std::vector<std::uint8_t> count_spikes(std::span<const std::int32_t> spikes, int
 /// [T], Hz
 std::vector<float> estimate_rate(std::span<const std::uint16_t> counts, int trials = 1);
 
+/// What estimate_rate() makes of very many trials of this rate: the same filter. rate  [T], Hz
+std::vector<float> smooth_rate(std::span<const float> rate);
+
 /// All cells in several trials.
 struct Trials {
   int trials = 0, frames = 0;

@@ -86,7 +86,7 @@ void Loader::start_thread() {
 }
 
 void Loader::upload(Batch batch) {
-  upload_->start({{batch.x, batch.target, batch.mask}});
+  upload_->start({{batch.x, batch.target, batch.mask, batch.past}});
   samples_ = std::move(batch.samples);
 }
 
@@ -111,7 +111,11 @@ Batch Loader::make_next() {
   batch.x = tensors[0];
   batch.target = tensors[1];
   batch.mask = tensors[2];
-  if (!plan_.options.shuffle) batch.x = rolling_window(batch.x, plan_.data.history());
+  batch.past = tensors[3];
+  if (!plan_.options.shuffle) {
+    batch.x = rolling_window(batch.x, plan_.data.history());
+    if (batch.past.defined()) batch.past = rolling_window(batch.past, plan_.data.history());
+  }
   upload_ahead();
   return batch;
 }
@@ -133,7 +137,9 @@ Batch Loader::Plan::make(LoaderPosition position) {
     batch.samples = runs[static_cast<std::size_t>(position.batch)];
     const auto count = static_cast<std::int64_t>(batch.samples.size());
     const std::int64_t first = data.first_frame(batch.samples[0]);
-    batch.x = data.frames(first, count + data.history() - 1);
+    const std::int64_t frames = count + data.history() - 1;
+    batch.x = data.frames(first, frames);
+    if (data.past().defined()) batch.past = slice(data.past(), 0, first, first + frames);
     batch.target = data.targets(first, count);
     return batch;
   }
@@ -155,7 +161,9 @@ Batch Loader::Plan::make(LoaderPosition position) {
   }
   batch.x = Tensor::empty({count, data.history(), movie[1], movie[2]}, DType::f32, host, "batch");
   batch.target = Tensor::empty({count, data.cells()}, DType::f32, host, "batch");
-  data.gather(batch.samples, batch.x, batch.target);
+  if (data.past().defined())
+    batch.past = Tensor::empty({count, data.history(), data.past().shape()[1]}, DType::f32, host, "batch");
+  data.gather(batch.samples, batch.x, batch.target, batch.past);
   return batch;
 }
 

@@ -34,6 +34,7 @@ struct Batch {
   std::vector<std::int64_t> samples;  ///< indices in the dataset
   Tensor mask =
       {};  ///< of a loader that pads: [B] f32, 1, and 0 where a sample fills up; for losses. Else undefined
+  Tensor past = {};  ///< of a dataset that has one: [B, history, signals] f32. Else undefined
 };
 
 /// The batch that next() gives next.
@@ -47,7 +48,7 @@ struct LoaderPosition {
 ///     while (std::optional<Batch> batch = loader.next()) { … }   // one epoch; the next call starts another
 ///
 /// Shuffled batches copy their windows. Without shuffling, a batch is successive windows of one run (the last
-/// of a run may be small) and x is a rolling view: its frames are stored once, and an f32 movie that needs
+/// of a run may be small) and x and past are rolling views: frames are stored once, and an f32 movie that needs
 /// neither normalising nor moving is not copied at all.
 ///
 /// Shuffled batches for the cpu are made in its own memory. For a GPU, batches are made in pinned memory, and the next
@@ -83,7 +84,7 @@ class Loader {
     std::vector<std::int64_t> order = {};  // shuffled: of this epoch
 
     std::int64_t batches() const;
-    /// x is [B, history, H, W], or the frames [B + history - 1, H, W] if not shuffled.
+    /// x is [B, history, H, W], or the frames [B + history - 1, H, W] if not shuffled; the past alike.
     Batch make(LoaderPosition position);
     LoaderPosition after(LoaderPosition position) const;
   };

@@ -10,6 +10,22 @@
 
 namespace fovea::nn {
 
+namespace {
+
+/// [T, n] f32 of either layout, on the movie's device.
+Tensor by_time(const Tensor& signal, ResponseLayout layout, const Tensor& movie, const char* name) {
+  const int time_axis = layout == ResponseLayout::cells_time ? 1 : 0;
+  if (signal.rank() != 2 || signal.shape()[time_axis] != movie.shape()[0])
+    reject("window_dataset", "{} {} are not [{}] for movie {}", name, signal.shape(),
+           time_axis == 1 ? "cells, T" : "T, cells", movie.shape());
+  return (time_axis == 1 ? transpose(signal, 0, 1) : signal)
+      .to(DType::f32)
+      .to(movie.device())
+      .contiguous(name);
+}
+
+}  // namespace
+
 WindowDataset::WindowDataset(Tensor movie, const Tensor& responses, ResponseLayout layout,
                              WindowOptions options)
     : movie_(std::move(movie)), history_(options.history) {
@@ -23,18 +39,12 @@ WindowDataset::WindowDataset(Tensor movie, const Tensor& responses, ResponseLayo
                         "movie {} is on {}, but windows are made by the host; keep it on cpu", movie_.shape(),
                         movie_.device().name());
   const std::int64_t frames = movie_.shape()[0];
-  const int time_axis = layout == ResponseLayout::cells_time ? 1 : 0;
-  if (responses.rank() != 2 || responses.shape()[time_axis] != frames)
-    reject(kName, "responses {} are not [{}] for movie {}", responses.shape(),
-           time_axis == 1 ? "cells, T" : "T, cells", movie_.shape());
+  Tensor rates = by_time(responses, layout, movie_, "responses");
   if (history_ < 1 || options.skip < 0)
     reject<ValueError>(kName, "history must be at least 1 and skip at least 0, got {} and {}", history_,
                        options.skip);
   movie_ = movie_.contiguous("movie");
-  responses_ = (time_axis == 1 ? transpose(responses, 0, 1) : responses)
-                   .to(DType::f32)
-                   .to(movie_.device())
-                   .contiguous("responses");
+  responses_ = std::move(rates);
 
   const std::vector<std::int64_t> blocks =
       options.blocks.empty() ? std::vector<std::int64_t>{frames} : options.blocks;
@@ -53,6 +63,10 @@ WindowDataset::WindowDataset(Tensor movie, const Tensor& responses, ResponseLayo
     start += blocks[b];
   }
   *this = with_runs(std::move(runs));
+}
+
+void WindowDataset::set_past(const Tensor& signal, ResponseLayout layout) {
+  past_ = by_time(signal, layout, movie_, "past signals");
 }
 
 WindowDataset WindowDataset::with_runs(std::vector<Run> runs) const {
@@ -148,7 +162,8 @@ void WindowDataset::normalize(std::int64_t first_element, std::int64_t count, fl
   }
 }
 
-void WindowDataset::gather(std::span<const std::int64_t> samples, const Tensor& x, const Tensor& y) const {
+void WindowDataset::gather(std::span<const std::int64_t> samples, const Tensor& x, const Tensor& y,
+                           const Tensor& past) const {
   const std::int64_t plane = movie_.shape()[1] * movie_.shape()[2], window = history_ * plane;
   const auto batch = static_cast<std::int64_t>(samples.size());
   if (x.shape() != Shape{batch, history_, movie_.shape()[1], movie_.shape()[2]} || !x.is_contiguous())
@@ -156,11 +171,19 @@ void WindowDataset::gather(std::span<const std::int64_t> samples, const Tensor& 
            movie_.shape()[1], movie_.shape()[2]);
   if (y.shape() != Shape{batch, cells()} || !y.is_contiguous())
     reject("gather", "y {} is not the contiguous [{}, {}] of this batch", y.shape(), batch, cells());
+  const std::int64_t signals = past_.defined() ? past_.shape()[1] : 0;
+  if (past_.defined() &&
+      (!past.defined() || past.shape() != Shape{batch, history_, signals} || !past.is_contiguous()))
+    reject("gather", "past {} is not the contiguous [{}, {}, {}] of this batch",
+           past.defined() ? past.shape() : Shape{}, batch, history_, signals);
   for (std::int64_t b = 0; b < batch; ++b) {
     const std::int64_t first = first_frame(samples[static_cast<std::size_t>(b)]);
     normalize(first * plane, window, x.data() + b * window);  // successive frames lie side by side
     const float* target = responses_.data() + (first + history_) * cells();
     std::copy(target, target + cells(), y.data() + b * cells());
+    if (!past_.defined()) continue;
+    const float* seen = past_.data() + first * signals;
+    std::copy(seen, seen + history_ * signals, past.data() + b * history_ * signals);
   }
 }
 

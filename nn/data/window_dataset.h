@@ -50,6 +50,15 @@ class WindowDataset {
   /// [T, cells] f32
   const Tensor& responses() const { return responses_; }
 
+  /// A second signal that is seen with the frames, such as the cells' own spikes: a sample gets its values in the bins
+  /// of the window's frames, oldest first, and never that of the target's bin. Kept as f32, shared by all parts that
+  /// are made afterwards.
+  /// signal  [signals, T] or [T, signals] as the layout says, any float or integer type
+  /// throws  ShapeError unless it has a value for each frame
+  void set_past(const Tensor& signal, ResponseLayout layout);
+  /// [T, signals] f32; undefined if none was set
+  const Tensor& past() const { return past_; }
+
   /// Samples whose windows begin at successive frames. A dataset is a list of such runs, in order of time.
   struct Run {
     std::int64_t first_frame, count;
@@ -75,9 +84,10 @@ class WindowDataset {
   /// throws ValueError if a chunk is too short for a sample or nothing is left to train on
   Parts hold_out(double fraction, std::int64_t chunk_frames, std::uint64_t seed) const;
 
-  /// Writes the windows of `samples` to x [B, history, H, W] and their targets to y [B, cells], both f32,
-  /// contiguous, in host memory.
-  void gather(std::span<const std::int64_t> samples, const Tensor& x, const Tensor& y) const;
+  /// Writes the windows of `samples` to x [B, history, H, W], their targets to y [B, cells], and if there is a
+  /// past it to past [B, history, signals]; all f32, contiguous, in host memory.
+  void gather(std::span<const std::int64_t> samples, const Tensor& x, const Tensor& y,
+              const Tensor& past = {}) const;
   /// Normalised frames [count, H, W] f32: a view of the movie if that is f32 and the normalisation the
   /// identity. rolling_window() of them are windows without copies.
   Tensor frames(std::int64_t first, std::int64_t count) const;
@@ -88,7 +98,7 @@ class WindowDataset {
   WindowDataset with_runs(std::vector<Run> runs) const;
   void normalize(std::int64_t first_element, std::int64_t count, float* out) const;
 
-  Tensor movie_, responses_;
+  Tensor movie_, responses_, past_;
   std::int64_t history_;
   std::vector<Run> runs_;
   std::vector<std::int64_t> offsets_;  // first sample of each run, then size()

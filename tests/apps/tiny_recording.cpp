@@ -13,6 +13,7 @@ void write_tiny_recording(const std::filesystem::path& path, std::vector<std::in
   retina::RecordingData recording;
   recording.train_stimulus = uniform({1200, 50, 50}, "train", 0, 255).to(DType::u8);
   recording.train_rate = uniform({2, 1200}, "rate", 0, 30);
+  recording.train_counts = uniform({2, 1200}, "counts", 0, 2).to(DType::i32).to(DType::f32);  // 0 or 1
   recording.blocks = std::move(blocks);
   recording.test_stimulus = uniform({300, 50, 50}, "test", 0, 255).to(DType::u8);
   recording.test_repeats = uniform({3, 2, 300}, "repeats", 0, 30);

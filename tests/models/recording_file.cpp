@@ -7,8 +7,8 @@
 #include <cmath>
 #include <fstream>
 
+#include "autograd/ops/reshape.h"
 #include "models/retina/known_recording.h"
-#include "models/retina/linear_nonlinear.h"
 #include "models/retina/predict.h"
 #include "models/retina/reliability.h"
 #include "models/retina/separable.h"
@@ -16,6 +16,7 @@
 #include "nn/data/array_file.h"
 #include "nn/data/hdf5.h"
 #include "nn/init.h"
+#include "nn/linear.h"
 #include "tensor/io.h"
 #include "tensor/views.h"
 #include "tests/host.h"
@@ -306,9 +307,13 @@ TEST_CASE("predict gives what the model gives, sample by sample") {
   nn::WindowDataset windows(data.train_stimulus, data.train_rate, nn::ResponseLayout::cells_time,
                             {.history = 4, .blocks = data.blocks});
   windows.set_normalization({.mean = 120, .sd = 70});
-  LinearNonlinear model({.cells = 2, .history = 4, .size = 1}, host());
-  model.filter().weight.value = uniform({2, 4 * 30}, "weights", -0.1f, 0.1f);
-  model.filter().bias.value.fill(0.25);
+  struct Flat final : RateModel {
+    Flat() { add_child("filter", filter); }
+    Var drive(const Var& x) override { return filter(flatten(x)); }
+    nn::Linear filter{4 * 30, 2, host()};
+  } model;
+  model.filter.weight.value = uniform({2, 4 * 30}, "weights", -0.1f, 0.1f);
+  model.filter.bias.value.fill(0.25);
   REQUIRE(model.training());
   const Predictions found = predict(model, windows, host(), 7);
   CHECK(model.training());

@@ -357,6 +357,54 @@ TEST_CASE("unshuffled batches are rolling views; an f32 movie is not copied") {
   CHECK(full.batches_per_epoch() == 3);
 }
 
+TEST_CASE("a past is seen with its frames, never with the target's bin, and by all parts") {
+  const Device device = Device::cpu();
+  const Recording recording{400};
+  // Signal s of bin t is 10·t + s; there are three.
+  Floats signal;
+  for (int s = 0; s < 3; ++s)
+    for (int t = 0; t < 400; ++t) signal.push_back(static_cast<float>(10 * t + s));
+  nn::WindowDataset data = recording.dataset(device, {.history = 4, .skip = 2, .blocks = {250, 150}});
+  CHECK_FALSE(data.past().defined());
+  data.set_past(floats(signal, {3, 400}, device), ResponseLayout::cells_time);
+  CHECK(data.past().shape() == Shape{400, 3});
+  const auto holds_past = [&](const nn::Batch& batch) {
+    for (std::size_t b = 0; b < batch.samples.size(); ++b) {
+      const std::int64_t first = data.first_frame(batch.samples[b]);
+      const Floats seen = values(select(batch.past, 0, static_cast<std::int64_t>(b)));
+      for (std::size_t i = 0; i < 12; ++i)
+        if (seen[i] != static_cast<float>(10 * (first + static_cast<std::int64_t>(i / 3)) +
+                                          static_cast<std::int64_t>(i % 3)))
+          return false;
+    }
+    return batch.past.shape() == Shape{static_cast<std::int64_t>(batch.samples.size()), 4, 3};
+  };
+  for (const bool shuffle : {true, false})
+    for (const Device& to : both_devices()) {
+      nn::Loader loader(data, {.batch = 16, .shuffle = shuffle}, to);
+      for (const nn::Batch& batch : epoch(loader)) CHECK(holds_past(batch));
+    }
+  nn::Loader padded(data, {.batch = 100, .last_batch = nn::LastBatch::pad}, device);
+  for (const nn::Batch& batch : epoch(padded)) CHECK(holds_past(batch));
+  const auto parts = data.hold_out(0.3, 40, 1);
+  CHECK(parts.train.past().shares_memory_with(data.past()));
+  CHECK(parts.validation.past().shares_memory_with(data.past()));
+  nn::Loader without(recording.dataset(device, {.history = 4}), {.batch = 16}, device);
+  CHECK_FALSE(epoch(without)[0].past.defined());
+
+  CHECK(message([&] {
+          data.set_past(Tensor::zeros({3, 399}, DType::f32, device), ResponseLayout::cells_time);
+        }) == "window_dataset: past signals [3, 399] are not [cells, T] for movie [400, 2, 3]");
+  const std::vector<std::int64_t> samples{0, 4};
+  const auto empty = [&](const Shape& shape) { return Tensor::empty(shape, DType::f32, device); };
+  CHECK(message([&] {
+          data.gather(samples, empty({2, 4, 2, 3}), empty({2, 2}));
+        }) == "gather: past [] is not the contiguous [2, 4, 3] of this batch");
+  CHECK(message([&] {
+          data.gather(samples, empty({2, 4, 2, 3}), empty({2, 2}), empty({2, 4, 2}));
+        }) == "gather: past [2, 4, 2] is not the contiguous [2, 4, 3] of this batch");
+}
+
 TEST_CASE("what a prefetch thread throws comes out of next, after what it finished") {
   int made = 0;
   nn::Prefetch<int> numbers(
