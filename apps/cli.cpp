@@ -79,6 +79,7 @@ int run_command(const std::vector<std::string>& arguments, std::ostream& out, st
   Action action;
   register_train(program, action);
   register_replay(program, action);
+  register_suite(program, action);
   register_eval(program, action);
   register_report(program, action);
   register_data(program, action);

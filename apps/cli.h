@@ -18,6 +18,7 @@ using Action = std::function<int()>;
 /// Each adds one subcommand to the program; when it is chosen, `action` is set and called after parsing.
 void register_train(CLI::App& program, Action& action);
 void register_replay(CLI::App& program, Action& action);
+void register_suite(CLI::App& program, Action& action);
 void register_eval(CLI::App& program, Action& action);
 void register_report(CLI::App& program, Action& action);
 void register_data(CLI::App& program, Action& action);

@@ -17,6 +17,8 @@ void register_eval(CLI::App& program, Action& action) {
   command->add_option("RUN", request->run, "Run folder")->required();
   command->add_option("--split", request->split, "Which part of the data: train, validation or test")
       ->capture_default_str();
+  command->add_option("--data", request->data,
+                      "Another recording of the same cells, whose test movie takes the place of the run's");
   command->add_option("--checkpoint", request->checkpoint, "best, latest, or a step")->capture_default_str();
   command
       ->add_option("--device", request->device, "auto (the GPU if there is one), cpu, simt, cuda or cuda:N")

@@ -10,8 +10,10 @@
 #include "apps/retina_report.h"
 #include "autograd/ops/elementwise.h"
 #include "models/retina/circuit.h"
+#include "models/retina/deep_retina.h"
 #include "models/retina/predict.h"
 #include "models/retina/scores.h"
+#include "models/retina/selected_places.h"
 #include "nn/loss.h"
 
 namespace fovea::apps {
@@ -152,6 +154,9 @@ class RetinaTask final : public Task {
       figures["free_run_trials"] = predicted_.free_trials;
       figures["free_run_capped_share"] = predicted_.free_capped;
     }
+    if (auto* const deep = dynamic_cast<retina::DeepRetina*>(tested_.get());
+        deep != nullptr && deep->options().readout == retina::Readout::one_hot)
+      figures.update(selection_figures(*deep));
     if (const std::string& baseline = config_.text("eval.baseline"); !baseline.empty()) {
       const Baseline other = read_baseline(baseline);
       figures[other.model + "_test_pearson"] = other.test_pearson;
@@ -166,6 +171,23 @@ class RetinaTask final : public Task {
   }
 
  private:
+  /// Where the cells of a one-hot model have settled, and by how much their rates change, as a share of the mean
+  /// rate, if each takes its place and no other.
+  nlohmann::ordered_json selection_figures(retina::DeepRetina& model) {
+    nlohmann::ordered_json weights, centres;
+    for (const retina::SelectedPlace& place : retina::selected_places(model)) {
+      weights.push_back(place.weight);
+      centres.push_back({place.centre.row, place.centre.col});
+    }
+    const Tensor weight = model.state().at("selection.weight"), before = weight.clone();
+    retina::decide(model);
+    const retina::Predictions decided = retina::predict(model, data_.test, eval_device_);
+    weight.copy_from(before);
+    return {{"selection_weight", weights},
+            {"selection_centre", centres},
+            {"selection_rate_change", retina::mean_change(decided.rate, predicted_.rate)}};
+  }
+
   retina::RateModel& rate_model() { return static_cast<retina::RateModel&>(model()); }
 
   retina::RateModel& model_for_evaluation() {

@@ -273,4 +273,10 @@ nlohmann::json read_summary(const fs::path& run) {
   return summary;
 }
 
+bool is_finished(const fs::path& run) {
+  if (!fs::exists(run / "summary.json") || !fs::exists(run / "report.html")) return false;
+  const std::string ended_by = read_summary(run).value("ended_by", "");
+  return !ended_by.empty() && ended_by != "SIGINT" && ended_by != "SIGTERM";
+}
+
 }  // namespace fovea::apps

@@ -95,4 +95,7 @@ class RunFolder {
 /// summary.json of a run folder. throws IoError if there is none: the run has not ended
 nlohmann::json read_summary(const std::filesystem::path& run);
 
+/// Whether a run in this folder went to its end: it has its report, and no signal stopped it.
+bool is_finished(const std::filesystem::path& run);
+
 }  // namespace fovea::apps

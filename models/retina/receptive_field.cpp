@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <numbers>
+#include <sstream>
 
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/matmul.h"
@@ -123,6 +124,17 @@ std::vector<Position> receptive_field_centres(const nn::WindowDataset& data) {
         }
       }
   }
+  return centres;
+}
+
+std::vector<Position> known_centres(const RecordingData& recording) {
+  const auto text = recording.metadata.find("cell_centres");
+  std::vector<Position> centres;
+  if (text == recording.metadata.end()) return centres;
+  std::istringstream list(text->second);
+  Position centre;
+  for (char comma = 0, semicolon = 0; list >> centre.row >> comma >> centre.col; list >> semicolon)
+    centres.push_back(centre);
   return centres;
 }
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "models/retina/rate_model.h"
+#include "models/retina/recording_file.h"
 #include "nn/data/window_dataset.h"
 
 namespace fovea::retina {
@@ -16,5 +17,9 @@ namespace fovea::retina {
 /// returns  one for each cell; the middle of the screen for a cell that never fires
 /// throws   ValueError if the history is shorter than 2 frames
 std::vector<Position> receptive_field_centres(const nn::WindowDataset& data);
+
+/// The centres that a recording's metadata tell ("cell_centres", as the simulated retina writes them); empty if they
+/// tell none.
+std::vector<Position> known_centres(const RecordingData& recording);
 
 }  // namespace fovea::retina

@@ -33,4 +33,16 @@ Scores score(const Tensor& rate, const Tensor& target, const Tensor& repeats) {
   return scores;
 }
 
+double mean_change(const Tensor& changed, const Tensor& rate) {
+  if (changed.shape() != rate.shape())
+    reject("mean_change", "rates {} and {} differ in shape", changed.shape(), rate.shape());
+  const auto now = changed.to_vector<double>(), before = rate.to_vector<double>();
+  double difference = 0, sum = 0;
+  for (std::size_t i = 0; i < now.size(); ++i) {
+    difference += std::abs(now[i] - before[i]);
+    sum += before[i];
+  }
+  return difference / sum;
+}
+
 }  // namespace fovea::retina

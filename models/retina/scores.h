@@ -17,4 +17,7 @@ struct Scores {
 /// throws        ShapeError if the shapes do not fit
 Scores score(const Tensor& rate, const Tensor& target, const Tensor& repeats = {});
 
+/// Mean of |changed − rate| over the mean of rate, of all bins and cells. throws ShapeError if the shapes differ
+double mean_change(const Tensor& changed, const Tensor& rate);
+
 }  // namespace fovea::retina
