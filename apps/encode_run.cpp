@@ -96,9 +96,9 @@ void check_space(const std::filesystem::path& out, double bytes) {
   std::error_code unknown;
   const auto space = std::filesystem::space(std::filesystem::absolute(out).parent_path(), unknown);
   if (!unknown && bytes > static_cast<double>(space.available))
-    throw IoError(
-        fmt::format("{}: needs {}, but {} are free there; --every, --pool, --size or --what rates need less",
-                    out.string(), bytes_text(bytes), bytes_text(static_cast<double>(space.available))));
+    throw IoError(fmt::format(  // untested: tests/crash/full_disk.sh looks at its words
+        "{}: needs {}, but {} are free there; --every, --pool, --size or --what rates need less",
+        out.string(), bytes_text(bytes), bytes_text(static_cast<double>(space.available))));
 }
 
 }  // namespace

@@ -19,8 +19,8 @@ struct EncodeOptions {
   std::int64_t history = 40;  ///< frames that the model sees
   std::int64_t every = 1;     ///< only each so many-th bin
   std::int64_t pool = 0;      ///< maps averaged to so many rows and columns; 0: as they are
-  std::int64_t batch =
-      0;  ///< bins at a time; 0: by the size of the frames. Changes memory, time and last bits only
+  std::int64_t batch = 0;     ///< bins at a time; 0: by the size of the frames
+  std::int64_t tile = 0;      ///< maps are put together from frames of at most this side; 0: by device
 };
 
 /// Bins that a movie of so many frames gets: none for the first `history`, which nothing precedes.
@@ -37,7 +37,7 @@ struct MapGrid {
 };
 MapGrid map_grid(const RateModel& model, const EncodeOptions& options, Size2d frame);
 
-/// Runs a model, in inference mode, over a movie of any length, of which it keeps only what it needs. Result i is for bin
+/// Runs a model, in inference mode, over a movie of any length, of which it keeps only what it needs; batch and tile change memory, time and last bits. Result i is for bin
 /// history + i·every and was computed from the `history` frames before that bin.
 ///
 /// device  where the model is

@@ -95,7 +95,7 @@ class Video final : public Movie {
     if (got != sizeof mark || std::string_view(mark, 3) != "P6\n" || !number(size.width) ||
         !number(size.height) || !number(most) || most != 255 || size.width < 1 || size.height < 1 ||
         size.width > kMostPixels / size.height)
-      bad("ffmpeg sent something else than frames");  // untested: needs another program of that name
+      bad("ffmpeg sent something else than frames");
     if (frames_ > 0 && size != size_)
       bad("changes its size amid the frames");  // untested: ffmpeg keeps to the first frame's size
     size_ = size;

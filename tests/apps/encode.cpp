@@ -151,9 +151,9 @@ TEST_CASE("encode: what is refused leaves nothing behind") {
   refused(good, {"--pool", "-1"}, kWrongUsage, "--pool -1: expected at least 1");
   refused(good, {"--every", "0"}, kWrongUsage, "--every 0: expected at least 1");
   refused(good, {"--fps", "-3"}, kWrongUsage, "--fps -3: expected more than 0");
-  for (const char* size : {"60x", "x60", "0x5", "60x70x", "100000x5"})
-    refused(good, {"--size", size}, kWrongUsage,
-            std::string("--size ") + size + ": expected HEIGHTxWIDTH in pixels, as 60x80");
+  refused(good, {"--size", "60x"}, kWrongUsage, "--size 60x: expected HEIGHTxWIDTH in pixels, as 60x80");
+  for (const char* size : {"x60", "0x5", "60x70x", "100000x5"})
+    refused(good, {"--size", size}, kWrongUsage, "expected HEIGHTxWIDTH");
   refused(good, {"--size", "60x70"}, kWrongUsage, "--size 60x70: the model reads frames of 50x50 only");
   refused(good, {"--checkpoint", "7"}, kFailed, "7");
   refused(scene.folder.path() / "move.npy", {}, kFailed, "did you mean");
@@ -162,8 +162,8 @@ TEST_CASE("encode: what is refused leaves nothing behind") {
   refused(scene.save(Tensor::full({10, 50, 50}, 3, DType::u8, host())), {}, kFailed,
           "movie.npy: is one even grey, there is no contrast to match; use --contrast keep");
 
-  scene.out = scene.folder.path() / "out.zip";
-  refused(good, {}, kWrongUsage, "out.zip: expected a name that ends in .npz");
+  scene.out = "out.zip";
+  refused(good, {}, kWrongUsage, "--out out.zip: expected a name that ends in .npz");
   scene.out = good / "out.npz";  // below a file
   check_one_line(scene.encode(good), kFailed, "movie.npy");
 }

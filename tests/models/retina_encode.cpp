@@ -141,6 +141,17 @@ TEST_CASE("encode: maps of a large movie are tiled by those of its parts") {
     }
 }
 
+TEST_CASE("encode: maps put together from tiles") {
+  Selecting model;
+  const Tensor movie = movie_of(9, {15, 20});
+  const Tensor maps = encoded(model, movie, maps_of());
+  for (const std::int64_t side : {7, 8, 10, 11, 15})  // 9 and 14 places in parts of 1 to 9
+    CHECK_MESSAGE(largest_difference(encoded(model, movie, maps_of({.tile = side})), maps) < 1e-5,
+                  "tile " << side);
+  CHECK(largest_difference(encoded(model, movie, maps_of({.every = 2, .pool = 3, .batch = 2, .tile = 9})),
+                           encoded(model, movie, maps_of({.every = 2, .pool = 3}))) < 1e-5);
+}
+
 TEST_CASE("encode: pooled maps, and where their places look") {
   Selecting model;
   const Tensor movie = movie_of(6, {15, 20});
@@ -185,7 +196,7 @@ TEST_CASE("encode: what is refused") {
   CHECK(text(model, maps_of(), {7, 7}) == "");
   CHECK(text(model, maps_of({.pool = 4}), {9, 20}) == "encode: maps of 3x14 cannot be averaged down to 4x4");
   CHECK(text(model, maps_of({.every = 0}), 20) ==
-        "encode: history 4 and every 0 must be at least 1, pool 0 and batch 0 at least 0");
+        "encode: history 4 and every 0 must be at least 1, pool 0, batch 0 and tile 0 at least 0");
   LinearNonlinear dense({.cells = 1, .history = kHistory}, device());
   CHECK(text(dense, maps_of(), 50) ==
         "maps: x [1, 4, 1, 1]: this model has no maps, its cells see the whole frame");

@@ -117,8 +117,8 @@ TEST_CASE("movie: the pictures of a folder in their natural order") {
   CHECK(natural_order("a9b2", "a9b10"));
   CHECK(natural_order("a", "a1"));
   CHECK(natural_order("b1", "c0"));
-  CHECK(natural_order("f1", "f01"));
-  CHECK_FALSE(natural_order("f01", "f1"));
+  CHECK(natural_order("f01", "f1"));
+  CHECK_FALSE(natural_order("f1", "f01"));
   CHECK_FALSE(natural_order("x7", "x7"));
   CHECK(natural_order("x99999999999999999999998", "x99999999999999999999999"));
 

@@ -10,6 +10,7 @@
 
 #include "nn/data/child_process.h"
 #include "nn/data/movie.h"
+#include "tensor/errors.h"
 #include "tests/temporary_folder.h"
 
 namespace fovea::nn {
@@ -138,34 +139,36 @@ TEST_CASE("video: ffmpeg that is missing, or dies") {
   const TemporaryFolder folder;
   const auto file = folder.path() / "a.avi";
   std::ofstream(file) << "any";
-  const std::string start = file.string() + ": ";
+  const std::string name = file.string();
   const OtherPath path;
   CHECK(error_of(file) ==
-        start + "reading a video needs the program ffprobe, which is not there (apt-get install ffmpeg)");
+        name + ": reading a video needs the program ffprobe, which is not there (apt-get install ffmpeg)");
   path.add("ffprobe", "echo r_frame_rate=25/1; echo avg_frame_rate=0/0");
   CHECK(error_of(file) ==
-        start + "reading a video needs the program ffmpeg, which is not there (apt-get install ffmpeg)");
+        name + ": reading a video needs the program ffmpeg, which is not there (apt-get install ffmpeg)");
 
   path.add("ffmpeg", "exit 0");
-  CHECK(error_of(file) == start + "holds a video stream without frames");
+  CHECK(error_of(file) == name + ": holds a video stream without frames");
   path.add("ffmpeg", "echo 'no such codec' >&2; exit 1");
-  CHECK(error_of(file) == start +
-                              "the video is damaged after 0 frames, says ffmpeg: no such codec; 'ffmpeg -i "
+  CHECK(error_of(file) == name +
+                              ": the video is damaged after 0 frames, says ffmpeg: no such codec; 'ffmpeg -i "
                               "IN OUT' may repair it");
   const std::string frame = "printf 'P6\\n1 2\\n255\\nABCDEF'; ";
   path.add("ffmpeg", frame + frame + "kill -9 $$");
-  CHECK(error_of(file) == start +
-                              "the video is damaged after 2 frames, says ffmpeg: it was ended by signal 9; "
+  CHECK(error_of(file) == name +
+                              ": the video is damaged after 2 frames, says ffmpeg: it was ended by signal 9; "
                               "'ffmpeg -i IN OUT' may repair it");
   path.add("ffmpeg", frame + "printf 'P6\\n1 2\\n255\\nABC'");
-  CHECK(error_of(file) == start +
-                              "the video is damaged after 1 frames, says ffmpeg: the last one is cut off; "
+  CHECK(error_of(file) == name +
+                              ": the video is damaged after 1 frames, says ffmpeg: the last one is cut off; "
                               "'ffmpeg -i IN OUT' may repair it");
+  path.add("ffmpeg", "echo 'P5 1 2 255 AB'");
+  CHECK(error_of(file) == name + ": ffmpeg sent something else than frames");
   path.add("ffmpeg", frame);
   CHECK(error_of(file) == "");
   CHECK(open_movie(file)->fps() == 25.0);
   path.add("ffprobe", "exit 3");
-  CHECK(error_of(file) == start + "cannot be read as a video: it ended with code 3");
+  CHECK(error_of(file) == name + ": cannot be read as a video: it ended with code 3");
 }
 
 TEST_CASE("child process: ended with its owner, refused with a reason") {
