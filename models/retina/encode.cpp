@@ -36,11 +36,12 @@ std::int64_t tile_for(const RateModel& model, const EncodeOptions& options, Size
   return transforms ? std::min(kTransform, whole) : whole;
 }
 
-/// So many bins that results of all layers, and whole maps, stay within half a gigabyte.
-std::int64_t batch_for(Size2d frame, std::int64_t tile) {
+/// So many bins that results of all layers, whole maps, and the frames between them stay within half a gigabyte each.
+std::int64_t batch_for(Size2d frame, std::int64_t tile, std::int64_t every) {
   constexpr std::int64_t kElements = std::int64_t{1} << 27, kPerPixel = 32, kFilters = 8;
+  const std::int64_t plane = frame.height * frame.width;
   return std::clamp<std::int64_t>(
-      kElements / std::max(kPerPixel * tile * tile, kFilters * frame.height * frame.width), 1, 256);
+      kElements / std::max({kPerPixel * tile * tile, kFilters * plane, every * plane}), 1, 256);
 }
 
 /// Equal parts of a side of `whole` places, each of at most `most`.
@@ -125,7 +126,7 @@ void encode(RateModel& model, const Device& device, const EncodeOptions& options
   const std::int64_t plane = frame.height * frame.width,
                      tile =
                          maps ? tile_for(model, options, frame, device) : std::max(frame.height, frame.width),
-                     batch = options.batch > 0 ? options.batch : batch_for(frame, tile);
+                     batch = options.batch > 0 ? options.batch : batch_for(frame, tile, options.every);
   // A window is complete when the frame after it is there: that is the bin it tells of, as in a recording.
   const std::int64_t room = (batch - 1) * options.every + options.history + 1;
   const Device host = Device::cpu({.threads = 1});

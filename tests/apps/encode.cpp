@@ -30,7 +30,10 @@ const Device& host() {
 
 /// A trained model that sees four frames, and the program called on it.
 struct Scene : Bench {
-  Scene() { REQUIRE(train(run("model"), {"--steps", "2"}).code == kDone); }
+  explicit Scene(std::vector<std::string> settings = {}) {
+    settings.insert(settings.end(), {"--steps", "2"});
+    REQUIRE(train(run("model"), settings).code == kDone);
+  }
 
   fs::path out = folder.path() / "out.npz";
 
@@ -130,6 +133,41 @@ TEST_CASE("encode: contrast, rate and size of a movie") {
           "keep their proportions"));
   (void)rates(scene.save(movie_of({10, 100, 80})), {"--crop"});
   CHECK_FALSE(has(scene.notes, "proportions"));
+}
+
+TEST_CASE("encode: maps of a convolutional model, for frames of any size") {
+  Scene scene({"--set", "model.readout=one-hot", "--set", "model.norm=channel"});
+  const Tensor movie = movie_of({9, 60, 55});
+  const auto arrays = [&](const Tensor& of, const std::vector<std::string>& more) {
+    const Outcome outcome = scene.encode(scene.save(of), more);
+    REQUIRE_MESSAGE(outcome.code == kDone, outcome.err);
+    return load_npz(scene.out, host());
+  };
+  const TensorMap whole = arrays(movie, {"--contrast", "none"});
+  CHECK(has(scene.notes, "maps [5, 2, 16, 11]: 7 kB"));
+  CHECK(whole.at("maps").shape() == Shape{5, 2, 16, 11});  // the kernels are 21, 15 and 11
+  CHECK(whole.at("offset_px").to_vector<double>() == std::vector<double>{22, 22});
+  CHECK(whole.at("stride_px").to_vector<double>() == std::vector<double>{1, 1});
+  CHECK(whole.at("frame_size").to_vector<double>() == std::vector<double>{60, 55});
+
+  const TensorMap pooled = arrays(movie, {"--contrast", "none", "--pool", "1", "--every", "2"});
+  CHECK(pooled.at("maps").shape() == Shape{3, 2, 1, 1});
+  double sum = 0.0;
+  for (const float x : slice(whole.at("maps"), 0, 0, 1).to_vector<float>()) sum += static_cast<double>(x);
+  const std::vector<float> first = pooled.at("maps").to_vector<float>();
+  CHECK(static_cast<double>(first[0] + first[1]) == doctest::Approx(sum / (16 * 11)));
+  CHECK(pooled.at("stride_px").to_vector<double>() == std::vector<double>{16, 11});
+  CHECK(pooled.at("offset_px").to_vector<double>() == std::vector<double>{29.5, 27});
+  CHECK(pooled.at("time").to_vector<double>().back() == doctest::Approx(0.08));
+
+  CHECK(arrays(movie, {"--crop", "--size", "50x47"}).at("maps").shape() == Shape{5, 2, 6, 3});
+  CHECK(arrays(movie, {"--what", "rates"}).at("rates").shape() == Shape{5, 2});
+  CHECK(has(scene.notes, "note: the model reads frames of 50x50"));
+
+  fs::remove(scene.out);
+  check_one_line(scene.encode(scene.save(movie_of({9, 44, 60}))), kFailed,
+                 "encode: frames of 44x60 are too small for maps: the model sees 45 pixels at once");
+  CHECK_FALSE(fs::exists(scene.out));
 }
 
 TEST_CASE("encode: what is refused leaves nothing behind") {

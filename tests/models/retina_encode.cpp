@@ -7,6 +7,7 @@
 
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/pool2d.h"
+#include "models/retina/deep_retina.h"
 #include "models/retina/linear_nonlinear.h"
 #include "nn/conv2d.h"
 #include "nn/init.h"
@@ -152,6 +153,28 @@ TEST_CASE("encode: maps put together from tiles") {
                            encoded(model, movie, maps_of({.every = 2, .pool = 3}))) < 1e-5);
 }
 
+TEST_CASE("encode: Deep Retina with places that it learns, on its screen and on a larger one") {
+  DeepRetinaOptions options = one_hot(3);
+  options.history = kHistory;
+  options.channels = {2, 2};
+  DeepRetina model(options, device());
+  nn::initialize(model, 4);
+  const Tensor movie = movie_of(6, {60, 70});
+  const Tensor screen = slice(slice(movie, 1, 4, 54), 2, 11, 61).contiguous();
+  const Tensor maps = encoded(model, screen, maps_of());
+  const Tensor large = slice(slice(encoded(model, movie, maps_of()), 2, 4, 21), 3, 11, 28).contiguous();
+  CHECK(maps.shape() == Shape{2, 3, 17, 17});
+  CHECK(largest_difference(large, maps) < 1e-4);
+
+  const std::vector<float> p = model.selection().to(Device::cpu()).to_vector<float>(),
+                           a = maps.to_vector<float>();
+  std::vector<float> sums(6, 0.0f);
+  for (std::size_t row = 0; row < 6; ++row)
+    for (std::size_t k = 0; k < 289; ++k) sums[row] += p[row % 3 * 289 + k] * a[row * 289 + k];
+  CHECK(largest_difference(Tensor::from(sums, {2, 3}, Device::cpu()),
+                           encoded(model, screen, {.history = kHistory})) < 1e-4);
+}
+
 TEST_CASE("encode: pooled maps, and where their places look") {
   Selecting model;
   const Tensor movie = movie_of(6, {15, 20});
@@ -198,8 +221,7 @@ TEST_CASE("encode: what is refused") {
   CHECK(text(model, maps_of({.every = 0}), 20) ==
         "encode: history 4 and every 0 must be at least 1, pool 0, batch 0 and tile 0 at least 0");
   LinearNonlinear dense({.cells = 1, .history = kHistory}, device());
-  CHECK(text(dense, maps_of(), 50) ==
-        "maps: x [1, 4, 1, 1]: this model has no maps, its cells see the whole frame");
+  CHECK(text(dense, maps_of(), 50).starts_with("maps: this model's readout belongs to one size of frame"));
 }
 
 }  // namespace fovea::retina
