@@ -44,7 +44,7 @@ void register_encode(CLI::App& program, Action& action) {
   command
       ->add_option(
           "MOVIE", request->movie,
-          "A video, a folder of PNG or JPEG files, a recording, or an array (.npy .npz .safetensors)")
+          "A video, a folder of PNG or JPEG files, a recording, or an array (.npy .npz .safetensors .h5)")
       ->required();
   command->add_option("--out", request->out, "The npz file to write")->required();
   command

@@ -114,6 +114,9 @@ int encode_movie(const EncodeRequest& request) {
                                  config.text("model.name")));
   if (!maps && request.pool > 0)
     throw UsageError("--pool: rates have no places to average over; it is for --what maps");
+  if (model->sees_past())
+    fmt::print(stderr, "note: {} also sees the cells' spikes; these are its rates while none is fired\n",
+               config.text("model.name"));
   nn::BinnedMovie movie = open(request, maps);
   const retina::EncodeOptions options{.what = maps ? retina::Encoding::maps : retina::Encoding::rates,
                                       .history = config.integer("model.history"),

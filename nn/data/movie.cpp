@@ -14,7 +14,7 @@
 namespace fovea::nn {
 namespace {
 
-constexpr std::string_view kArrays[] = {".npy", ".npz", ".safetensors"};
+constexpr std::string_view kArrays[] = {".npy", ".npz", ".safetensors", ".h5", ".hdf5"};
 constexpr std::string_view kVideos[] = {".3gp",  ".avi", ".flv", ".gif", ".m4v", ".mkv",  ".mov", ".mp4",
                                         ".mpeg", ".mpg", ".mts", ".ogv", ".ts",  ".webm", ".wmv", ".y4m"};
 
@@ -33,10 +33,11 @@ std::unique_ptr<Movie> open_movie(const std::filesystem::path& path, const std::
   if (is_picture(path))
     throw IoError(
         fmt::format("{}: is one picture, expected a movie; give a folder of pictures", path.string()));
-  throw IoError(fmt::format(
-      "{}: is no kind of movie that is known, expected .npy, .npz, .safetensors, a folder of PNG or JPEG "
-      "files, or a video ({})",
-      path.string(), fmt::join(kVideos, " ")));
+  throw IoError(
+      fmt::format("{}: is no kind of movie that is known, expected .npy, .npz, .safetensors, .h5, a folder "
+                  "of PNG or JPEG "
+                  "files, or a video ({})",
+                  path.string(), fmt::join(kVideos, " ")));
 }
 
 bool natural_order(std::string_view a, std::string_view b) {

@@ -39,7 +39,8 @@ class Movie {
 };
 
 /// Opens what the name's ending tells:
-///   .npy .npz .safetensors  an array [T, H, W], or [T, H, W, 3] in colour; u8, f32 or f64; no frame rate. It is kept in
+///   .npy .npz .safetensors .h5
+///                           an array [T, H, W], or [T, H, W, 3] in colour; no frame rate. All but HDF5 are kept in
 ///                           memory
 ///   a folder                its PNG and JPEG files, of one size, in the natural order of their names (2 before 10); no
 ///                           frame rate

@@ -62,7 +62,8 @@ TEST_CASE("retina data: cells, minutes, blocks and skipped frames") {
   CHECK(one.ceiling[0] == all.ceiling[1]);
   CHECK(select(one.recording.train_rate, 0, 0).to_vector<float>() ==
         select(all.recording.train_rate, 0, 1).to_vector<float>());
-  CHECK(scene.complaint<UsageError>({"data.cells=0,2"}) == "cells: there is no cell 2, the recording has 0 to 1");
+  CHECK(scene.complaint<UsageError>({"data.cells=0,2"}) ==
+        "cells: there is no cell 2, the recording has 0 to 1");
 
   // 0.15 min are 900 frames: 700, and 200 of the second block.
   const RetinaData less = scene.load({"data.minutes=0.15"});
@@ -112,9 +113,10 @@ TEST_CASE("retina data: a minute is skipped in blocks of two minutes or more, if
   CHECK(data.train.runs()[0].first_frame >= 6000);
   for (const double ceiling : data.ceiling) CHECK(std::isnan(ceiling));
   const std::string told = stderr_of([&] { (void)scene.load(); });
-  for (const char* odd : {"the training movie is constant", "the test movie is constant",
-                          "the response of cell 0 never changes",
-                          "the test movie was shown once: nobody knows the noise ceiling, so scores have no share"})
+  for (const char* odd :
+       {"the training movie is constant", "the test movie is constant",
+        "the response of cell 0 never changes",
+        "the test movie was shown once: nobody knows the noise ceiling, so scores have no share"})
     CHECK_MESSAGE(has(told, fmt::format("warning: {}: {}\n", scene.path.string(), odd)), told);
   recording.blocks = {11000, 1000};
   recording.train_rate = Tensor::full({1, 12000}, 300, DType::f32, host());
@@ -163,8 +165,8 @@ TEST_CASE("retina data: names of stimuli, and where their recordings are kept") 
     return cached_recording({.stimulus = stimulus, .minutes = 2, .seed = 5}).filename().string();
   };
   CHECK(file("whitenoise") == file("white-noise"));
-  CHECK(file("white-noise") == std::string("retina-white-noise-2min-seed5.") +
-                                   (nn::hdf5_version().empty() ? "safetensors" : "h5"));
+  CHECK(file("white-noise") ==
+        std::string("retina-white-noise-2min-seed5.") + (nn::hdf5_version().empty() ? "safetensors" : "h5"));
   CHECK((file("natural") == file("photographs") || file("natural") == file("dead-leaves")));
   CHECK(text_of<UsageError>([&] { file("white-nois"); }) ==
         "--stimulus white-nois: expected natural, photographs, dead-leaves or white-noise; did you mean "

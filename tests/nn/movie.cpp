@@ -9,8 +9,11 @@
 #include <limits>
 #include <set>
 
+#include "nn/data/array_file.h"
 #include "nn/data/binned_movie.h"
+#include "nn/data/hdf5.h"
 #include "tensor/io.h"
+#include "tensor/views.h"
 #include "tests/temporary_folder.h"
 
 namespace fovea::nn {
@@ -101,14 +104,38 @@ TEST_CASE("movie: which array of a file is meant") {
   };
   CHECK(text("rtes") == file.string() + ": holds no array 'rtes'; did you mean 'rates'?");
   CHECK(text("rates") ==
-        file.string() +
-            ": the array is f32 [2, 2], expected a movie [T, H, W] or [T, H, W, 3] of u8, f32 or f64");
+        file.string() + ": the array is f32 [2, 2], expected a movie [T, H, W] or [T, H, W, 3] of numbers");
   save_safetensors(file, {{"a", one}, {"b", two}});
   CHECK(text("") ==
         file.string() + ": holds 2 arrays that may be movies (a, b); say which with --stimulus NAME");
   save_safetensors(file, {{"a", rates}});
   CHECK(text("") ==
-        file.string() + ": holds no movie, expected an array [T, H, W] or [T, H, W, 3] of u8, f32 or f64");
+        file.string() + ": holds no movie, expected an array [T, H, W] or [T, H, W, 3] of numbers");
+}
+
+TEST_CASE("movie: a long array is read in parts") {
+  const TemporaryFolder folder;
+  const Tensor frames =
+      Tensor::zeros({11, 1000, 1000}, DType::u8, host());  // more than twice what is read at once
+  for (std::int64_t n = 0; n < 11; ++n) select(frames, 0, n).fill(static_cast<double>(n));
+  std::vector<std::string> files{"a.npy", "a.npz", "a.safetensors"};
+  save_npy(folder.path() / "a.npy", frames);
+  save_npz(folder.path() / "a.npz", {{"frames", frames}});
+  save_arrays(folder.path() / "a.safetensors", {{"test/stimulus", frames}}, {});
+  if (hdf5_version().empty()) {
+    MESSAGE("skipped: this build reads no HDF5");
+  } else {
+    files.emplace_back("a.h5");
+    save_arrays(folder.path() / "a.h5", {{"test/stimulus", frames}}, {});
+  }
+  for (const std::string& file : files) {
+    CAPTURE(file);
+    const auto movie = open_movie(folder.path() / file);
+    for (int pass = 0; pass < 2; ++pass) {
+      CHECK(levels(*movie) == std::vector<float>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
+      movie->rewind();
+    }
+  }
 }
 
 TEST_CASE("movie: the pictures of a folder in their natural order") {
@@ -153,7 +180,7 @@ TEST_CASE("movie: what is none") {
   std::ofstream(folder.path() / "a.txt") << "text";
   write_png(folder.path() / "a.png", 2, 2, 0);
   CHECK(text(folder.path() / "a.txt") == in + "/a.txt: is no kind of movie that is known, expected .npy, "
-                                              ".npz, .safetensors, a folder of PNG or JPEG "
+                                              ".npz, .safetensors, .h5, a folder of PNG or JPEG "
                                               "files, or a video (.3gp .avi .flv .gif .m4v .mkv .mov .mp4 "
                                               ".mpeg .mpg .mts .ogv .ts .webm .wmv .y4m)");
   CHECK(text(folder.path() / "a.png") ==
