@@ -81,6 +81,7 @@ int run_command(const std::vector<std::string>& arguments, std::ostream& out, st
   register_replay(program, action);
   register_suite(program, action);
   register_eval(program, action);
+  register_encode(program, action);
   register_report(program, action);
   register_data(program, action);
   register_demo(program, action);

@@ -20,6 +20,7 @@ void register_train(CLI::App& program, Action& action);
 void register_replay(CLI::App& program, Action& action);
 void register_suite(CLI::App& program, Action& action);
 void register_eval(CLI::App& program, Action& action);
+void register_encode(CLI::App& program, Action& action);
 void register_report(CLI::App& program, Action& action);
 void register_data(CLI::App& program, Action& action);
 void register_demo(CLI::App& program, Action& action);

@@ -116,4 +116,25 @@ std::unique_ptr<retina::RateModel> make_retina_model(const Config& config, std::
   return model;
 }
 
+std::unique_ptr<retina::RateModel> load_retina_model(const Config& config,
+                                                     const std::filesystem::path& checkpoint,
+                                                     const Device& device) {
+  const nn::State weights = read_weights(checkpoint);
+  // A model of one cell differs from that of several in nothing but the extents that count the cells.
+  Config of_one = config;
+  for (const char* key : {"model.centres", "model.filter_of_cell"})
+    if (has(config, key)) of_one.set(key, Integers{}, "one cell");
+  std::int64_t cells = 1;
+  const auto model_of_one = make_retina_model(of_one, 1, Device::cpu({.threads = 1}));
+  for (const auto& [name, tensor] : model_of_one->state()) {
+    const auto saved = weights.find(name);
+    if (saved == weights.end() || saved->second.rank() != tensor.rank()) continue;  // load_weights() tells
+    for (int axis = 0; axis < tensor.rank(); ++axis)
+      if (tensor.size(axis) == 1) cells = std::max(cells, saved->second.size(axis));
+  }
+  std::unique_ptr<retina::RateModel> model = make_retina_model(config, cells, device);
+  load_weights(*model, checkpoint);
+  return model;
+}
+
 }  // namespace fovea::apps

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <vector>
 
@@ -33,6 +34,12 @@ Prepared prepare_retina_model(Config config, const nn::WindowDataset& train);
 
 /// The model of the configuration, initialised by its seed. throws UsageError for settings that do not fit together
 std::unique_ptr<retina::RateModel> make_retina_model(const Config& config, std::int64_t cells,
+                                                     const Device& device);
+
+/// The trained model of a checkpoint, without the recording: how many cells it has is seen from its weights.
+/// throws IoError naming the checkpoint, also if the weights are another model's
+std::unique_ptr<retina::RateModel> load_retina_model(const Config& config,
+                                                     const std::filesystem::path& checkpoint,
                                                      const Device& device);
 
 }  // namespace fovea::apps

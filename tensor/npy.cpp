@@ -111,16 +111,16 @@ Header parse_header(const NpySource& source, std::string_view text) {
 
 }  // namespace
 
-std::string npy_header(const std::filesystem::path& path, const Tensor& tensor) {
+std::string npy_header(const std::filesystem::path& path, DType dtype, const Shape& shape) {
   const auto known =
-      std::find_if(std::begin(kDescr), std::end(kDescr), [&](auto& d) { return d.first == tensor.dtype(); });
+      std::find_if(std::begin(kDescr), std::end(kDescr), [&](auto& d) { return d.first == dtype; });
   if (known == std::end(kDescr))
     throw IoError(fmt::format("{}: npy cannot hold {}; convert it with to(DType::f32)", path.string(),
-                              dtype_name(tensor.dtype())));
-  std::string shape;
-  for (const std::int64_t extent : tensor.shape()) shape += fmt::format("{}, ", extent);
+                              dtype_name(dtype)));
+  std::string extents;
+  for (const std::int64_t extent : shape) extents += fmt::format("{}, ", extent);
   std::string header =
-      fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", known->second, shape);
+      fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", known->second, extents);
   header.append(63 - (10 + header.size()) % 64, ' ');  // the data begin at a multiple of 64
   header += '\n';
   const auto length = static_cast<std::uint16_t>(header.size());
@@ -165,7 +165,7 @@ Tensor read_npy(const NpySource& source, const Device& device) {
 }
 
 void save_npy(const std::filesystem::path& path, const Tensor& tensor) {
-  const std::string header = npy_header(path, tensor);
+  const std::string header = npy_header(path, tensor.dtype(), tensor.shape());
   const Tensor source = tensor.contiguous();
   std::vector<std::byte> host(static_cast<std::size_t>(source.bytes()));
   source.device().copy_to_host(host.data(), source.raw(), host.size());

@@ -24,6 +24,6 @@ Tensor read_npy(const NpySource& source, const Device& device);
 
 /// What comes before the data of a C-contiguous tensor in an npy file, version 1.
 /// throws IoError (path: whom to blame) for bf16, which npy does not know
-std::string npy_header(const std::filesystem::path& path, const Tensor& tensor);
+std::string npy_header(const std::filesystem::path& path, DType dtype, const Shape& shape);
 
 }  // namespace fovea

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "tensor/npz.h"
+
 #include <functional>
 
 #include "tensor/inflate.h"
 #include "tensor/io.h"
 #include "tensor/names.h"
 #include "tensor/npy.h"
-#include "tensor/zip.h"
 
 namespace fovea {
 namespace {
@@ -47,27 +48,53 @@ Tensor read_entry(File& file, const ZipEntry& entry, const Device& device) {
                   device);
 }
 
+void check(const std::filesystem::path& path, const std::string& name, DType dtype) {
+  if (name.size() > 1024)
+    throw IoError(fmt::format("{}: the name '{}' is too long for npz, 1024 bytes are allowed", path.string(),
+                              printable(name)));
+  (void)npy_header(path, dtype, {});
+}
+
 }  // namespace
 
+NpzWriter::NpzWriter(const std::filesystem::path& path)
+    : path_(path), file_(File::create(path)), zip_(file_) {}
+
+void NpzWriter::begin(const std::string& name, DType dtype, const Shape& shape) {
+  check(path_, name, dtype);
+  const std::string header = npy_header(path_, dtype, shape);
+  const auto bytes =
+      static_cast<std::uint64_t>(shape.numel()) * static_cast<std::uint64_t>(dtype_bytes(dtype));
+  zip_.begin(name + std::string(kSuffix), header.size() + bytes);
+  zip_.write(header);
+}
+
+void NpzWriter::append(const Tensor& part) {
+  const Tensor source = part.contiguous();
+  host_.resize(static_cast<std::size_t>(source.bytes()));
+  source.device().copy_to_host(host_.data(), source.raw(), host_.size());
+  zip_.write({reinterpret_cast<const char*>(host_.data()), host_.size()});
+}
+
+void NpzWriter::end() { zip_.end(); }
+
+void NpzWriter::add(const std::string& name, const Tensor& tensor) {
+  begin(name, tensor.dtype(), tensor.shape());
+  append(tensor);
+  end();
+}
+
+void NpzWriter::finish() {
+  zip_.finish();
+  file_.close();
+}
+
 void save_npz(const std::filesystem::path& path, const TensorMap& tensors) {
-  for (const auto& [name, tensor] : tensors) {
-    if (name.size() > 1024)
-      throw IoError(fmt::format("{}: the name '{}' is too long for npz, 1024 bytes are allowed",
-                                path.string(), printable(name)));
-    (void)npy_header(path, tensor);  // a type that npy lacks is refused before there is a file
-  }
-  File file = File::create(path);
-  ZipWriter writer(file);
-  std::vector<std::byte> host;
-  for (const auto& [name, tensor] : tensors) {
-    const Tensor source = tensor.contiguous();
-    host.resize(static_cast<std::size_t>(source.bytes()));
-    source.device().copy_to_host(host.data(), source.raw(), host.size());
-    writer.add(name + std::string(kSuffix),
-               {npy_header(path, tensor), {reinterpret_cast<const char*>(host.data()), host.size()}});
-  }
+  // What npy lacks is refused before there is a file.
+  for (const auto& [name, tensor] : tensors) check(path, name, tensor.dtype());
+  NpzWriter writer(path);
+  for (const auto& [name, tensor] : tensors) writer.add(name, tensor);
   writer.finish();
-  file.close();
 }
 
 TensorMap load_npz(const std::filesystem::path& path, const Device& device) {

@@ -5,6 +5,7 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <cassert>
 #include <cstring>
 #include <set>
 
@@ -158,53 +159,71 @@ void put(std::string& out, T value) {
 
 }  // namespace
 
-void ZipWriter::add(const std::string& name, const std::vector<std::string_view>& parts) {
-  std::uint64_t bytes = 0;
-  std::uint32_t crc = 0;
-  for (const std::string_view part : parts) {
-    bytes += part.size();
-    crc = crc_after(crc, part.data(), part.size());
-  }
-  // Every size and place goes into 64-bit fields, so that a large archive is no special case.
+void ZipWriter::begin(const std::string& name, std::uint64_t bytes) {
+  name_ = name;
+  bytes_ = bytes;
+  begin_ = position_;
+  crc_ = 0;
+  const std::string header = local_header();
+  file_.write(header);
+  position_ += header.size();
+}
+
+void ZipWriter::write(std::string_view part) {
+  crc_ = crc_after(crc_, part.data(), part.size());
+  file_.write(part);
+  position_ += part.size();
+}
+
+void ZipWriter::end() {
+  const std::string header = local_header();
+  assert(position_ == begin_ + header.size() + bytes_ && "an entry of another size than was said");
+  file_.seek(begin_);  // the checksum stands before what it is of
+  file_.write(header);
+  file_.seek(position_);
+
+  put<std::uint32_t>(directory_, kCentralMark);
+  put<std::uint16_t>(directory_, 45);
+  directory_ += common_header();
+  put<std::uint16_t>(directory_, 28);
+  directory_.append(10, '\0');  // no comment, first disk, no attributes
+  put<std::uint32_t>(directory_, kIn64);
+  directory_ += name_;
+  put<std::uint16_t>(directory_, 1);
+  put<std::uint16_t>(directory_, 24);
+  put<std::uint64_t>(directory_, bytes_);
+  put<std::uint64_t>(directory_, bytes_);
+  put<std::uint64_t>(directory_, begin_);
+  ++count_;
+}
+
+/// What both headers of an entry hold. Every size and place goes into 64-bit fields, so that a large archive is no
+/// special case.
+std::string ZipWriter::common_header() const {
   std::string common;
   put<std::uint16_t>(common, 45);      // version needed: 64-bit fields
   put<std::uint16_t>(common, 0x0800);  // names are UTF-8
   put<std::uint16_t>(common, 0);       // stored
   put<std::uint16_t>(common, 0);       // time 0:00
   put<std::uint16_t>(common, 0x21);    // of 1980-01-01, the format's first day
-  put<std::uint32_t>(common, crc);
+  put<std::uint32_t>(common, crc_);
   put<std::uint32_t>(common, kIn64);
   put<std::uint32_t>(common, kIn64);
-  put<std::uint16_t>(common, static_cast<std::uint16_t>(name.size()));
-  std::string sizes;
-  put<std::uint64_t>(sizes, bytes);
-  put<std::uint64_t>(sizes, bytes);
+  put<std::uint16_t>(common, static_cast<std::uint16_t>(name_.size()));
+  return common;
+}
 
+std::string ZipWriter::local_header() const {
   std::string local;
   put<std::uint32_t>(local, kLocalMark);
-  local += common;
+  local += common_header();
   put<std::uint16_t>(local, 20);  // extra field: id, length, two numbers
-  local += name;
+  local += name_;
   put<std::uint16_t>(local, 1);
   put<std::uint16_t>(local, 16);
-  local += sizes;
-
-  put<std::uint32_t>(directory_, kCentralMark);
-  put<std::uint16_t>(directory_, 45);
-  directory_ += common;
-  put<std::uint16_t>(directory_, 28);
-  directory_.append(10, '\0');  // no comment, first disk, no attributes
-  put<std::uint32_t>(directory_, kIn64);
-  directory_ += name;
-  put<std::uint16_t>(directory_, 1);
-  put<std::uint16_t>(directory_, 24);
-  directory_ += sizes;
-  put<std::uint64_t>(directory_, position_);
-
-  file_.write(local);
-  for (const std::string_view part : parts) file_.write(part);
-  position_ += local.size() + bytes;
-  ++count_;
+  put<std::uint64_t>(local, bytes_);
+  put<std::uint64_t>(local, bytes_);
+  return local;
 }
 
 void ZipWriter::finish() {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tensor/file.h"
@@ -31,15 +32,24 @@ std::vector<ZipEntry> read_zip_directory(File& file);
 class ZipWriter {
  public:
   explicit ZipWriter(File& file) : file_(file) {}
-  /// The entry's content is the parts one after another.
-  void add(const std::string& name, const std::vector<std::string_view>& parts);
+  /// The entry's content is what write() gets between begin() and end(): `bytes` in all.
+  void begin(const std::string& name, std::uint64_t bytes);
+  void write(std::string_view part);
+  void end();
   /// The directory; nothing can be added after it.
   void finish();
 
  private:
+  std::string common_header() const;
+  std::string local_header() const;
+
   File& file_;
   std::uint64_t position_ = 0, count_ = 0;
   std::string directory_;
+  // Of the entry that is being written.
+  std::string name_;
+  std::uint64_t begin_ = 0, bytes_ = 0;
+  std::uint32_t crc_ = 0;
 };
 
 }  // namespace fovea

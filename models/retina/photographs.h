@@ -2,17 +2,12 @@
 #pragma once
 
 #include <filesystem>
-#include <stdexcept>
 #include <vector>
 
 #include "models/retina/image.h"
+#include "tensor/errors.h"
 
 namespace fovea::retina {
-
-/// A picture that is missing, damaged or of a kind that cannot be used. One line that names the file.
-struct PhotographError : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
 
 /// Longest side to which photographs are averaged down. A window of 50 pixels on a photograph of several
 /// megapixels shows little but the blur of its lens, its noise and its compression blocks: at 1024 pixels
@@ -30,14 +25,14 @@ struct PhotographSplit {
 
 /// The JPEG and PNG files of a folder, sorted by name; each fourth is for the test. From the packaged twelve
 /// the test takes FreshFlower, RainDrops and YellowFlower. The rule was fixed before any score was looked at.
-/// throws PhotographError if the folder is missing (naming the package if it is the packaged one) or has
+/// throws IoError if the folder is missing (naming the package if it is the packaged one) or has
 ///        fewer than four pictures
 PhotographSplit split_photographs(const std::filesystem::path& folder);
 
 /// Reads a JPEG or PNG file (told apart by its first bytes) as luminance in linear light: sRGB decoded,
 /// 0.2126 R + 0.7152 G + 0.0722 B, averaged down to kLongestSide, mean 1, clipped. Transparent parts of a PNG
 /// lie on black.
-/// throws PhotographError for a file that is missing, cut off, damaged, of another kind, CMYK, all black, or
+/// throws IoError for a file that is missing, cut off, damaged, of another kind, CMYK, all black, or
 ///        too small to hold a window
 Image load_photograph(const std::filesystem::path& file);
 

@@ -69,7 +69,7 @@ struct Recording {
 /// Cells are calibrated on a natural movie of their own, so alpha depends neither on the length of the
 /// training movie nor, but for photographs against dead leaves, on the kind of stimulus: the cells that see
 /// white noise are those calibrated on dead leaves. Equal options but for `threads` and `progress` give equal
-/// bits. throws std::invalid_argument for options out of range, PhotographError for pictures
+/// bits. throws std::invalid_argument for options out of range, IoError for pictures
 Recording simulate_recording(const RecordingOptions& options);
 
 }  // namespace fovea::retina

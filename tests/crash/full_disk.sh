@@ -60,3 +60,17 @@ last=${last//[^0-9]/}
 cmp "$run/checkpoints/latest" "$folder/whole/checkpoints/latest"
 cmp "$run/metrics.jsonl" "$folder/whole/metrics.jsonl"
 echo "full at step $last; resumed with the same bits"
+
+# What `fovea encode` would write is refused where it does not fit, and taken away again where the disk fills up meanwhile.
+cp "$folder/data" "$folder/data.safetensors"
+rm -rf -- "$run"
+for left in 0 4096; do
+  head -c $((4 * 1024 * 1024 - left)) /dev/zero >"$folder/disk/ballast"
+  status=0
+  "$1" encode "$folder/whole" "$folder/data.safetensors" --device cpu --out "$folder/disk/a.npz" >/dev/null 2>"$folder/err" || status=$?
+  ((status == 1)) || fail "encode with $left bytes left: exit $status"
+  reason='No space left on device'
+  ((left > 0)) || reason='needs [0-9]* kB, but 0 kB are free there; --every, '
+  grep -q "^fovea encode: $folder/disk/a.npz: $reason" "$folder/err" || fail 'encode does not name the reason'
+  [[ $(ls -A "$folder/disk") == ballast ]] || fail 'encode left a file'
+done

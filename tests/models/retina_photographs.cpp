@@ -74,7 +74,7 @@ void write_jpeg(const fs::path& file, int height, int width, std::vector<std::ui
 std::string error_of(const fs::path& file) {
   try {
     load_photograph(file);
-  } catch (const PhotographError& error) {
+  } catch (const fovea::IoError& error) {
     return error.what();
   }
   return "no error";
@@ -158,14 +158,14 @@ TEST_CASE("retina photographs: a file that cannot be used is named in one line")
     CHECK(error.find(bad.why) != std::string::npos);
     CHECK(error.find('\n') == std::string::npos);
   }
-  CHECK_THROWS_AS(load_photographs({path("whole.jpg"), path("cut.jpg")}, 2), PhotographError);
+  CHECK_THROWS_AS(load_photographs({path("whole.jpg"), path("cut.jpg")}, 2), fovea::IoError);
 }
 
 TEST_CASE("retina photographs: each fourth picture of a folder is kept for the test") {
   const Folder folder;
-  CHECK_THROWS_WITH_AS(split_photographs(folder.path), doctest::Contains("at least 4"), PhotographError);
+  CHECK_THROWS_WITH_AS(split_photographs(folder.path), doctest::Contains("at least 4"), fovea::IoError);
   CHECK_THROWS_WITH_AS(split_photographs(folder.path / "none"), doctest::Contains("no such folder"),
-                       PhotographError);
+                       fovea::IoError);
   for (const char* file : {"b.jpg", "d.PNG", "a.jpeg", "c.jpg", "e.jpg", "notes.txt"})
     std::ofstream(folder.path / file).flush();
   const PhotographSplit split = split_photographs(folder.path);
@@ -177,7 +177,7 @@ TEST_CASE("retina photographs: each fourth picture of a folder is kept for the t
 TEST_CASE("retina photographs: the packaged pictures, or the command that brings them") {
   if (!fs::exists(packaged_photographs())) {
     CHECK_THROWS_WITH_AS(split_photographs(packaged_photographs()),
-                         doctest::Contains("apt-get install mate-backgrounds"), PhotographError);
+                         doctest::Contains("apt-get install mate-backgrounds"), fovea::IoError);
     return;
   }
   const PhotographSplit split = split_photographs(packaged_photographs());

@@ -132,7 +132,7 @@ TEST_CASE("retina recording: blocks are equal, bounded and different, and progre
 TEST_CASE("retina recording: photographs, train and test from different pictures") {
   RecordingOptions options = tiny(Stimulus::kPhotographs);
   if (!std::filesystem::exists(options.photographs)) {
-    CHECK_THROWS_AS(simulate_recording(options), PhotographError);
+    CHECK_THROWS_AS(simulate_recording(options), fovea::IoError);
     return;
   }
   const Recording recording = simulate_recording(options);

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "tensor/file.h"
+#include "tensor/npz.h"
 #include "tensor/views.h"
 #include "tests/temporary_folder.h"
 
@@ -106,6 +107,23 @@ TEST_CASE("npz: round trip, equal contents give equal bytes, what numpy writes")
   CHECK(text_of<IoError>([&] {
           save_npz(folder.path() / "long.npz", {{std::string(1025, 'n'), tensors["f32"]}});
         }).ends_with("…nnnnnnnnnnnnnnnnnnnnnnnnnn' is too long for npz, 1024 bytes are allowed"));
+}
+
+TEST_CASE("npz in parts: the file is the one that is written at once") {
+  const TemporaryFolder folder;
+  const Device device = Device::cpu({.threads = 1});
+  const Tensor rates = Tensor::uniform({7, 3, 2}, {1, 1, 1}, 0, 9, device);
+  const TensorMap tensors{{"first", Tensor::full({}, 2.5, DType::f64, device)}, {"rates", rates}};
+  save_npz(folder.path() / "whole.npz", tensors);
+  NpzWriter writer(folder.path() / "parts.npz");
+  writer.add("first", tensors.at("first"));
+  writer.begin("rates", DType::f32, rates.shape());
+  for (const std::int64_t row : {0, 1, 4}) writer.append(slice(rates, 0, row, row == 0 ? 1 : row + 3));
+  writer.end();
+  writer.finish();
+  CHECK(slurp(folder.path() / "parts.npz") == slurp(folder.path() / "whole.npz"));
+  CHECK(load_npz(folder.path() / "parts.npz", device).at("rates").to_vector<float>() ==
+        rates.to_vector<float>());
 }
 
 TEST_CASE("npy: round trip, Fortran order, bad files") {

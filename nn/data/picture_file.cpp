@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "models/retina/picture_file.h"
+#include "nn/data/picture_file.h"
 
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cmath>
 #include <csetjmp>
 #include <cstdio>
 #include <fstream>
@@ -11,15 +15,15 @@
 #include <jpeglib.h>
 #include <png.h>
 
-#include "models/retina/photographs.h"
+#include "tensor/errors.h"
 
-namespace fovea::retina {
+namespace fovea::nn {
 namespace {
 
 constexpr std::int64_t kMostPixels = 400'000'000;  // guards the memory against a header that lies
 
 [[noreturn]] void reject(const std::filesystem::path& file, std::string_view why) {
-  throw PhotographError(fmt::format("{}: {}", file.string(), why));
+  throw IoError(fmt::format("{}: {}", file.string(), why));
 }
 
 std::vector<std::uint8_t> bytes_of(const std::filesystem::path& file) {
@@ -121,6 +125,17 @@ Picture png(const std::filesystem::path& file, const std::vector<std::uint8_t>& 
   return picture;
 }
 
+/// Linear light of an sRGB byte (IEC 61966-2-1), 0 … 1.
+std::array<float, 256> srgb_to_linear() {
+  std::array<float, 256> light{};
+  for (int i = 0; i < 256; ++i) {
+    const double v = i / 255.0;
+    light[static_cast<std::size_t>(i)] =
+        static_cast<float>(v <= 0.04045 ? v / 12.92 : std::pow((v + 0.055) / 1.055, 2.4));
+  }
+  return light;
+}
+
 }  // namespace
 
 Picture decode_picture(const std::filesystem::path& file) {
@@ -130,4 +145,20 @@ Picture decode_picture(const std::filesystem::path& file) {
   reject(file, "neither a JPEG nor a PNG file");
 }
 
-}  // namespace fovea::retina
+bool is_picture(const std::filesystem::path& file) {
+  std::string end = file.extension().string();
+  std::ranges::transform(end, end.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return end == ".jpg" || end == ".jpeg" || end == ".png";
+}
+
+void luminance(std::span<const std::uint8_t> rgb, float* light) {
+  static const std::array<float, 256> linear = srgb_to_linear();
+  const auto count = static_cast<std::ptrdiff_t>(rgb.size() / 3);
+  for (std::ptrdiff_t i = 0; i < count; ++i) {
+    const std::uint8_t* pixel = rgb.data() + 3 * i;
+    light[i] = 0.2126f * linear[pixel[0]] + 0.7152f * linear[pixel[1]] + 0.0722f * linear[pixel[2]];
+  }
+}
+
+}  // namespace fovea::nn
