@@ -65,6 +65,9 @@ ModelEntry ln_revcorr_entry() {
       .keys = {history_key(),
                cutout_key(0),
                centres_key(),
+               {"model.decorrelate", std::int64_t{0},
+                "steps of conjugate gradients that take the stimulus' correlations out of the filter", 0,
+                1000},
                {.name = "model.nonlinearity",
                 .default_value = "polynomial",
                 .doc = "fitted to the filter's output: a polynomial, or the means in bins, joined by lines",
@@ -158,6 +161,7 @@ std::unique_ptr<retina::RateModel> make_baseline(const Config& config, std::int6
             .history = history,
             .cutout = cutout,
             .centres = std::move(centres),
+            .decorrelate = config.integer("model.decorrelate"),
             .degree = nonlinearity == "polynomial" ? config.integer("model.degree") : 0,
             .bins = config.integer("model.bins")},
         device);
