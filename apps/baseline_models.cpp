@@ -120,6 +120,7 @@ ModelEntry glm_entry() {
                "each cell for itself, as the baseline of McIntosh et al. 2016 was trained",
                {{"model.stimulus_l2", 1e-4},
                 {"model.history_l2", 1e-2},
+                {"data.skip", std::int64_t{5000}},
                 {"train.batch", std::int64_t{5000}},
                 {"train.steps", std::int64_t{1000}},
                 {"train.epochs", std::int64_t{0}},
