@@ -77,6 +77,7 @@ bool ReverseCorrelation::fit(const nn::WindowDataset& data) {
   const Device device = filter_.weight.value.device();
   filter_.weight.value.copy_from(filter_.seen(spike_triggered_average(data)).to(device));
   filter_.bias.value.fill(0.0);
+  if (options_.decorrelate > 0) decorrelate(data);
   std::vector<std::vector<double>> drives(static_cast<std::size_t>(options_.cells)), targets = drives;
   nn::Loader loader(data, {.batch = kWindows, .shuffle = false}, device);
   while (const auto part = loader.next()) {
@@ -89,6 +90,41 @@ bool ReverseCorrelation::fit(const nn::WindowDataset& data) {
   else
     fit_bins(drives, targets);
   return true;
+}
+
+/// Solves C·k = average − mean by conjugate gradients from k = 0, each cell for itself, with C and mean those of the
+/// stimulus. C is never made: C·p is the slope of ½·the variance of p·x over the samples.
+void ReverseCorrelation::decorrelate(const nn::WindowDataset& data) {
+  const Tensor p = filter_.weight.value;  // the directions take the filter's place
+  const auto slope_of_mean = [&](const auto& f) {
+    filter_.zero_grad();
+    nn::Loader loader(data, {.batch = kWindows, .shuffle = false}, p.device());
+    while (const auto part = loader.next()) {
+      Tape tape;
+      tape.backward(affine(sum(f(drive(tape.input(part->x)))), 1 / static_cast<double>(data.size()), 0));
+    }
+    const Tensor slope = filter_.weight.grad;
+    filter_.zero_grad();
+    return slope;
+  };
+  const auto by_cell = [](const Tensor& a, const Tensor& b) { return sum(multiply(a, b), {1}, true); };
+  // 0/0 where there is nothing left to do.
+  const auto ratio = [](const Var& a, const Var& b) { return divide(a, b + 1e-30); };
+  const Tensor mean = slope_of_mean([](const Var& u) { return u; });
+  p.copy_from(subtract(p, mean).value());
+  Tensor k = Tensor::zeros(p.shape(), DType::f32, p.device(), "filter"), residual = p.clone("filter");
+  Var size = by_cell(residual, residual);
+  for (std::int64_t step = 0; step < options_.decorrelate; ++step) {
+    const Tensor moments = slope_of_mean([](const Var& u) { return affine(square(u), 0.5, 0); });
+    const Tensor product = subtract(moments, multiply(by_cell(mean, p), mean)).value();
+    const Var length = ratio(size, by_cell(p, product));
+    k = add(k, multiply(length, p)).value();
+    residual = subtract(residual, multiply(length, product)).value();
+    const Var left = by_cell(residual, residual);
+    p.copy_from(add(residual, multiply(ratio(left, size), p)).value());
+    size = left;
+  }
+  p.copy_from(k);
 }
 
 /// From their least … greatest to −1 … 1, and the filters with them. A cell without spikes has drives of 0, and keeps.

@@ -306,11 +306,41 @@ TEST_CASE("reverse correlation finds filter and nonlinearity on white noise, in 
   CHECK_FALSE(by_gradient.fit(cells.windows()));
 }
 
+TEST_CASE("the correlations of a stimulus are taken out of its average") {
+  // White noise that drags on in time, and answers of the known cells to it.
+  KnownCells cells(3000, [](float u) { return u + 3; });
+  const Tensor noise = Tensor::normal({3000, kSide, kSide}, key("noise"), 0, 1, host());
+  Tensor movie = noise.clone();
+  for (std::int64_t t = 1; t < 3000; ++t)
+    select(movie, 0, t)
+        .copy_from(add(affine(select(movie, 0, t - 1), 0.7, 0), affine(select(noise, 0, t), 0.7, 0)).value());
+  LinearNonlinear truth({.cells = 2, .history = kHistory, .size = kSide, .nonlinearity = Nonlinearity::relu},
+                        host());
+  truth.filter().weight.value.copy_from(reshape(cells.filter, truth.filter().weight.value.shape()));
+  truth.filter().bias.value.fill(3);
+  const Tensor rate = Tensor::full({3000, 2}, 3, DType::f32, host());
+  slice(rate, 0, kHistory, 3000)
+      .copy_from(truth(slice(rolling_window(movie, kHistory), 0, 0, 3000 - kHistory)).value());
+  const nn::WindowDataset data(movie, rate, nn::ResponseLayout::time_cells, {.history = kHistory});
+  const auto similarity = [&](std::int64_t steps, std::int64_t cell) {
+    ReverseCorrelation model({.cells = 2, .history = kHistory, .size = kSide, .decorrelate = steps}, host());
+    nn::initialize(model, 1);
+    (void)model.fit(data);
+    return cells.similarity(model.cell_filters(), cell);
+  };
+  for (const std::int64_t cell : {0, 1}) {
+    CHECK(similarity(0, cell) < 0.8);
+    CHECK(similarity(10, cell) > 0.9);
+    CHECK(similarity(1, cell) < similarity(10, cell));
+  }
+}
+
 TEST_CASE("reverse correlation of a silent cell predicts silence") {
   KnownCells cells(200, [](float) { return 0.0f; });
   for (const std::int64_t degree : {5, 0}) {
-    ReverseCorrelation model({.cells = 2, .history = kHistory, .size = kSide, .degree = degree, .bins = 40},
-                             host());
+    ReverseCorrelation model(
+        {.cells = 2, .history = kHistory, .size = kSide, .decorrelate = 2, .degree = degree, .bins = 40},
+        host());
     nn::initialize(model, 1);
     REQUIRE(model.fit(cells.windows()));
     const auto rate = values(predict(model, cells.windows(), host()).rate);
