@@ -181,7 +181,8 @@ class Hdf5File final : public ArrayFile {
       }
     };
     if (H5Ovisit2(file_, H5_INDEX_NAME, H5_ITER_INC, collect, &names, H5O_INFO_BASIC) < 0)
-      bad(fmt::format("its list of datasets is cut off or damaged; HDF5 says: {}", reason()));
+      bad(fmt::format(  // untested: of damaged bytes, the library chooses where it notices
+          "its list of datasets is cut off or damaged; HDF5 says: {}", reason()));
     for (const std::string& name : names) add_array(name);
   }
 
@@ -243,7 +244,8 @@ class Hdf5File final : public ArrayFile {
     };
     hsize_t from = 0;
     if (H5Aiterate2(file_, H5_INDEX_NAME, H5_ITER_INC, &from, read_one, &metadata_) < 0)
-      bad(fmt::format("its attributes are cut off or damaged; HDF5 says: {}", reason()));
+      bad(fmt::format(  // untested: of damaged bytes, the library chooses where it notices
+          "its attributes are cut off or damaged; HDF5 says: {}", reason()));
   }
 
   /// A text or a number; empty for anything else.

@@ -83,7 +83,8 @@ std::vector<BadFile> bad_files() {
       with("blocks in a table", "train/blocks", zeros({2, 2}, DType::i32)),
       with("times of other frames", "train/time", zeros({5}, DType::f64)),
       with("a time that is no number", "train/time", Tensor::full({6}, kNan, DType::f64, host())),
-      with("a stimulus that is no number", "train/stimulus", Tensor::full({6, 2, 3}, kNan, DType::f32, host())),
+      with("a stimulus that is no number", "train/stimulus",
+           Tensor::full({6, 2, 3}, kNan, DType::f32, host())),
       with("a stimulus turned round", "train/stimulus", zeros({2, 3, 6}, DType::u8)),
       with("no frames", "train/stimulus", zeros({0, 2, 3}, DType::u8)),
       with("pictures without height", "train/stimulus", zeros({6, 0, 3}, DType::u8)),
@@ -128,10 +129,11 @@ TEST_CASE("a recording in HDF5 that is cut off or damaged is refused in one line
   const std::string bytes = bytes_of(good(), "r.h5");
   // libhdf5 checks what it reads, but for the bytes that are never read; a step of one would take a minute.
   check_damaged("HDF5", bytes, load, {}, 13);
-  check_refused("hdf5", {{"cut in half", bytes.substr(0, bytes.size() / 2)},
-                         {"the mark alone", bytes.substr(0, 8)},
-                         {"the mark and noise", bytes.substr(0, 8) + std::string(400, '\x5a')},
-                         {"behind a user block, cut off", std::string(512, ' ') + bytes.substr(0, 900)}},
+  check_refused("hdf5",
+                {{"cut in half", bytes.substr(0, bytes.size() / 2)},
+                 {"the mark alone", bytes.substr(0, 8)},
+                 {"the mark and noise", bytes.substr(0, 8) + std::string(400, '\x5a')},
+                 {"behind a user block, cut off", std::string(512, ' ') + bytes.substr(0, 900)}},
                 load);
 }
 

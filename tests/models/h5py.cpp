@@ -9,6 +9,7 @@
 #include "models/retina/recording_file.h"
 #include "models/retina/reliability.h"
 #include "models/retina/spikes.h"
+#include "nn/data/array_file.h"
 #include "tensor/errors.h"
 #include "tensor/views.h"
 #include "tests/host.h"
@@ -96,7 +97,8 @@ TEST_CASE("h5py: the labs' layout" * doctest::skip()) {
   for (const double ceiling : noise_ceilings(data, 0)) CHECK(ceiling == doctest::Approx(1));
 }
 
-TEST_CASE("h5py: another order, a movie stored as floats in packed chunks, one array of repeats" * doctest::skip()) {
+TEST_CASE("h5py: another order, a movie stored as floats in packed chunks, one array of repeats" *
+          doctest::skip()) {
   const RecordingData data = load("other_order");
   CHECK(data.train_stimulus.dtype() == DType::u8);
   check_movie(data.train_stimulus, kFrames);
@@ -132,7 +134,8 @@ TEST_CASE("h5py: rates and counts from spike times" * doctest::skip()) {
   // Each block on its own: the last spikes of one say nothing of the next.
   for (std::int64_t block = 0; block < 3; ++block) {
     std::vector<std::uint16_t> counts;
-    for (std::int64_t t = 0; t < 80; ++t) counts.push_back(static_cast<std::uint16_t>(count(1, 80 * block + t)));
+    for (std::int64_t t = 0; t < 80; ++t)
+      counts.push_back(static_cast<std::uint16_t>(count(1, 80 * block + t)));
     CHECK(slice(select(data.train_rate, 0, 1), 0, 80 * block, 80 * block + 80).to_vector<float>() ==
           estimate_rate(counts));
   }
@@ -175,9 +178,10 @@ TEST_CASE("h5py: potentials, in either layout" * doctest::skip()) {
 }
 
 TEST_CASE("h5py: what labs get wrong is named" * doctest::skip()) {
-  CHECK(complaint("matlab") ==
-        "'train/stimulus' [50, 50, 240] has its axes in another order, expected [frames, height, width]: turn "
-        "it round");
+  CHECK(
+      complaint("matlab") ==
+      "'train/stimulus' [50, 50, 240] has its axes in another order, expected [frames, height, width]: turn "
+      "it round");
   CHECK(complaint("transposed_rates") ==
         "'train/response/firing_rate_10ms' [240, 3] has its axes in another order, expected [cells, frames] "
         "= [3, 240]: turn it round");
@@ -186,6 +190,9 @@ TEST_CASE("h5py: what labs get wrong is named" * doctest::skip()) {
   CHECK(complaint("huge") ==
         "'train/response/firing_rate_10ms' [1, 1099511627776] of f32 cannot be in the 0 bytes that the file "
         "has for it");
+  CHECK(text_of<IoError>([] {
+          (void)nn::ArrayFile::open(file("text"))->read("train/stimulus", DType::f32, host());
+        }) == file("text").string() + ": 'train/stimulus' is text, expected numbers in this file");
   CHECK(complaint("text") == "'train/stimulus' is text [], expected numbers of rank 3");
   CHECK(complaint("empty_group") ==
         "is not a recording: group 'train' is missing (fovea data retina makes one)");

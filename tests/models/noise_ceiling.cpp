@@ -58,7 +58,8 @@ TEST_CASE("a model that is the mean of very many trials reaches the ceilings, an
     CHECK(std::isnan(explainable_variance_explained(std::vector<float>{1}, unknown)));
 }
 
-TEST_CASE("halves of odd numbers, all halves and drawn ones give the reliability that the noise was made with") {
+TEST_CASE(
+    "halves of odd numbers, all halves and drawn ones give the reliability that the noise was made with") {
   // Signal and noise of variance 1 each: ρ_1 = ½, ρ_N = N/(N + 1).
   constexpr std::int64_t kBins = 20000;
   const Tensor signal = Tensor::normal({kBins}, {4, philox::stream_id("signal"), 0, nullptr}, 0, 1, host());
@@ -83,10 +84,9 @@ TEST_CASE("halves of odd numbers, all halves and drawn ones give the reliability
 }
 
 TEST_CASE("on the simulated retina, the ceiling from the repeats is the exact one within 0.03") {
-  RecordingData data = recording_data(simulate_recording({.stimulus = Stimulus::kDeadLeaves,
-                                                          .minutes = 0.1,
-                                                          .calibration_seconds = 30}),
-                                      host());
+  RecordingData data = recording_data(
+      simulate_recording({.stimulus = Stimulus::kDeadLeaves, .minutes = 0.1, .calibration_seconds = 30}),
+      host());
   const std::vector<double> exact = noise_ceilings(data, kAdaptationFrames);
   data.test_true_rate = Tensor();
   const std::vector<double> estimated = noise_ceilings(data, kAdaptationFrames);

@@ -51,15 +51,20 @@ TEST_CASE("cells are chosen by index, with all that is theirs") {
     CHECK(row(got, 1) == row(from, 0));
   }
   CHECK_FALSE(data.test_true_rate.defined());
-  CHECK(data.metadata == std::map<std::string, std::string>{{"cell_types", "c;a"}, {"cells", "2;0"}, {"seed", "1"}});
-  CHECK(message([&] { select_cells(data, Blocks{2}); }) == "cells: there is no cell 2, the recording has 0 to 1");
+  CHECK(data.metadata ==
+        std::map<std::string, std::string>{{"cell_types", "c;a"}, {"cells", "2;0"}, {"seed", "1"}});
+  CHECK(message([&] { select_cells(data, Blocks{2}); }) ==
+        "cells: there is no cell 2, the recording has 0 to 1");
   CHECK(message([&] { select_cells(data, Blocks{1, 1}); }) == "cells: cell 1 is named twice");
 }
 
 TEST_CASE("less of the training movie cuts its blocks, too") {
   const RecordingData all = synthetic();
-  for (const auto& [frames, blocks] :
-       {std::pair{15, Blocks{15}}, {20, Blocks{20}}, {45, Blocks{20, 25}}, {60, all.blocks}, {99, all.blocks}}) {
+  for (const auto& [frames, blocks] : {std::pair{15, Blocks{15}},
+                                       {20, Blocks{20}},
+                                       {45, Blocks{20, 25}},
+                                       {60, all.blocks},
+                                       {99, all.blocks}}) {
     RecordingData data = all;
     keep_frames(data, frames);
     CHECK(data.blocks == blocks);
@@ -70,7 +75,8 @@ TEST_CASE("less of the training movie cuts its blocks, too") {
     CHECK(data.test_stimulus.size(0) == 30);
   }
   RecordingData data = all;
-  CHECK(message([&] { keep_frames(data, 0); }) == "keep_frames: 0 frames of the training movie leave nothing");
+  CHECK(message([&] { keep_frames(data, 0); }) ==
+        "keep_frames: 0 frames of the training movie leave nothing");
   split_blocks(data, 7);
   CHECK(data.blocks == Blocks{8, 8, 8, 8, 8, 8, 12});
   CHECK(message([&] { split_blocks(data, 61); }) ==
@@ -101,8 +107,8 @@ TEST_CASE("the null model's responses are those of other times, in groups") {
   CHECK(std::abs(correlation(before, after)) < 0.06);
   for (std::int64_t group = 0; group < kBins / kGroup; ++group) {
     const auto first = static_cast<std::size_t>(group * kGroup);
-    const auto found = static_cast<std::size_t>(
-        std::find(before.begin(), before.end(), after[first]) - before.begin());
+    const auto found =
+        static_cast<std::size_t>(std::find(before.begin(), before.end(), after[first]) - before.begin());
     REQUIRE(found < before.size());
     const std::size_t away = (found + before.size() - first) % before.size();
     CHECK(away >= kGroup);
@@ -110,8 +116,8 @@ TEST_CASE("the null model's responses are those of other times, in groups") {
     bool moved_as_one = true;  // rates and counts, and all bins of the group
     for (std::size_t k = 0; k < kGroup; ++k) {
       const std::size_t from = (found + k) % before.size();
-      moved_as_one = moved_as_one && after[first + k] == before[from] &&
-                     counts_after[first + k] == counts_before[from];
+      moved_as_one =
+          moved_as_one && after[first + k] == before[from] && counts_after[first + k] == counts_before[from];
     }
     CHECK(moved_as_one);
   }

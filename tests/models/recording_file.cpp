@@ -121,10 +121,12 @@ TEST_CASE("a file that is no recording says what is wrong with it") {
   };
   CHECK(complaint("train/stimulus", Tensor()) ==
         "is not a recording: 'train/stimulus' is missing (fovea data retina makes one)");
-  CHECK(complaint("train/stimulus", zeros({60, 6})) == "'train/stimulus' is f32 [60, 6], expected numbers of rank 3");
-  CHECK(complaint("train/stimulus", zeros({6, 5, 60}, DType::u8)) ==
-        "'train/stimulus' [6, 5, 60] has its axes in another order, expected [frames, height, width]: turn it "
-        "round");
+  CHECK(complaint("train/stimulus", zeros({60, 6})) ==
+        "'train/stimulus' is f32 [60, 6], expected numbers of rank 3");
+  CHECK(
+      complaint("train/stimulus", zeros({6, 5, 60}, DType::u8)) ==
+      "'train/stimulus' [6, 5, 60] has its axes in another order, expected [frames, height, width]: turn it "
+      "round");
   CHECK(complaint("train/response/firing_rate_10ms", zeros({60, 2})) ==
         "'train/response/firing_rate_10ms' [60, 2] has its axes in another order, expected [cells, frames] = "
         "[2, 60]: turn it round");
@@ -164,9 +166,10 @@ TEST_CASE("rates are made from counts that are counts") {
   CHECK(data.train_rate.to_vector<float>()[10] == doctest::Approx(100));  // one spike in each bin of 10 ms
   file.tensors["train/response/binned"] = Tensor::full({2, 60}, 0.5, DType::f32, host());
   save_safetensors(path, file.tensors);
-  CHECK(has(text_of<IoError>([&] { load_recording(path, host()); }),
-            "'train/response/binned' [2, 60] has 0.5 at element 0, expected spike counts: whole numbers from 0 "
-            "to 65535"));
+  CHECK(
+      has(text_of<IoError>([&] { load_recording(path, host()); }),
+          "'train/response/binned' [2, 60] has 0.5 at element 0, expected spike counts: whole numbers from 0 "
+          "to 65535"));
 }
 
 TEST_CASE("a published recording is told by size and checksum") {
