@@ -17,7 +17,8 @@ namespace {
 
 /// Large enough to be cut into chunks.
 Tensor numbers(DType dtype) {
-  return Tensor::uniform({300, 40, 90}, {5, philox::stream_id("numbers"), 0, nullptr}, 0, 255, host()).to(dtype);
+  return Tensor::uniform({300, 40, 90}, {5, philox::stream_id("numbers"), 0, nullptr}, 0, 255, host())
+      .to(dtype);
 }
 
 }  // namespace
