@@ -18,6 +18,8 @@ namespace fovea::nn {
 namespace {
 
 constexpr hsize_t kChunkBytes = hsize_t{1} << 20;
+constexpr const char* kNumbers[] = {"u8",  "u16", "u32", "u64", "i8", "i16",
+                                    "i32", "i64", "f16", "f32", "f64"};  // a damaged type may be wider
 constexpr hsize_t kMostDeflated = 1100;  // deflate packs at most 1032 bytes into one
 
 /// While it lives, this thread alone is in the library, and the library prints nothing.
@@ -181,7 +183,8 @@ class Hdf5File final : public ArrayFile {
       }
     };
     if (H5Ovisit2(file_, H5_INDEX_NAME, H5_ITER_INC, collect, &names, H5O_INFO_BASIC) < 0)
-      bad(fmt::format("its list of datasets is cut off or damaged; HDF5 says: {}", reason()));
+      bad(fmt::format(  // untested: of damaged bytes, the library chooses where it notices
+          "its list of datasets is cut off or damaged; HDF5 says: {}", reason()));
     for (const std::string& name : names) add_array(name);
   }
 
@@ -200,7 +203,7 @@ class Hdf5File final : public ArrayFile {
     for (int d = 0; d < rank; ++d)
       info.shape.push_back(static_cast<std::int64_t>(extents[static_cast<std::size_t>(d)]));
     info.type = type_name(type);
-    info.number = info.type.size() <= 3;  // u8 … f64
+    info.number = std::find(std::begin(kNumbers), std::end(kNumbers), info.type) != std::end(kNumbers);
     if (H5Pget_external_count(layout) > 0 || H5Pget_layout(layout) == H5D_VIRTUAL) {
       info.type = "data of another file";
       info.number = false;
@@ -243,7 +246,8 @@ class Hdf5File final : public ArrayFile {
     };
     hsize_t from = 0;
     if (H5Aiterate2(file_, H5_INDEX_NAME, H5_ITER_INC, &from, read_one, &metadata_) < 0)
-      bad(fmt::format("its attributes are cut off or damaged; HDF5 says: {}", reason()));
+      bad(fmt::format(  // untested: of damaged bytes, the library chooses where it notices
+          "its attributes are cut off or damaged; HDF5 says: {}", reason()));
   }
 
   /// A text or a number; empty for anything else.

@@ -16,7 +16,9 @@ namespace fovea::nn {
 std::string hdf5_version();
 
 /// Datasets of up to six axes that hard links lead to from the root; texts and numbers among the root's
-/// attributes. Data in other files (external storage, virtual datasets) are refused.
+/// attributes. Data in other files (external storage, virtual datasets) are refused, and so is a file that is cut
+/// off. A file whose bytes were changed is for libhdf5 to notice, and version 1.10 does not always: it may read
+/// beyond its memory, so take HDF5 files from people you know.
 std::unique_ptr<ArrayFile> open_hdf5(const std::filesystem::path& path);
 
 /// Arrays above 1 MiB are cut into chunks of about that size and deflated.

@@ -7,11 +7,10 @@ namespace fovea::nn {
 namespace {
 
 [[noreturn]] void refuse(const std::filesystem::path& path) {
-  // untested: tests run in a build that has libhdf5
-  throw IoError(
-      fmt::format("{}: is an HDF5 file, and this program was built without HDF5 (apt-get install "
-                  "libhdf5-dev, then build again)",
-                  path.string()));
+  throw IoError(fmt::format(  // untested: tests run in a build that has libhdf5
+      "{}: is an HDF5 file, and this program was built without HDF5 (apt-get install libhdf5-dev, then build "
+      "again)",
+      path.string()));
 }
 
 }  // namespace

@@ -39,9 +39,8 @@ struct Scene {
   template <class E>
   std::string complaint(const Assignments& settings) const {
     const std::string text = text_of<E>([&] { load(settings); });
-    const std::string start = path.string() + ": ";
-    REQUIRE_MESSAGE(text.starts_with(start), text);
-    return text.substr(start.size());
+    REQUIRE_MESSAGE(text.starts_with(path.string()), text);
+    return text.substr(path.string().size());
   }
 };
 
@@ -63,7 +62,7 @@ TEST_CASE("retina data: cells, minutes, blocks and skipped frames") {
   CHECK(select(one.recording.train_rate, 0, 0).to_vector<float>() ==
         select(all.recording.train_rate, 0, 1).to_vector<float>());
   CHECK(scene.complaint<UsageError>({"data.cells=0,2"}) ==
-        "cells: there is no cell 2, the recording has 0 to 1");
+        ": cells: there is no cell 2, the recording has 0 to 1");
 
   // 0.15 min are 900 frames: 700, and 200 of the second block.
   const RetinaData less = scene.load({"data.minutes=0.15"});
@@ -78,9 +77,9 @@ TEST_CASE("retina data: cells, minutes, blocks and skipped frames") {
   CHECK(samples(late) < samples(all));
   CHECK(late.test.size() == all.test.size());  // the test movie of a recording counts from its start
   CHECK(scene.complaint<IoError>({"data.skip=460"}) ==
-        "block 1 of the training movie has 500 frames, fewer than data.skip 460 + model.history 40 + 1");
+        ": block 1 of the training movie has 500 frames, fewer than data.skip 460 + model.history 40 + 1");
   CHECK(scene.complaint<IoError>({"model.history=300"}) ==
-        "the test movie has 300 frames, fewer than data.skip 0 + model.history 300 + 1");
+        ": the test movie has 300 frames, fewer than data.skip 0 + model.history 300 + 1");
 }
 
 TEST_CASE("retina data: pieces that are held out are contiguous, and as long as asked for") {
@@ -112,7 +111,7 @@ TEST_CASE("retina data: a minute is skipped in blocks of two minutes or more, if
   RetinaData data = scene.load();
   CHECK(data.train.runs()[0].first_frame >= 6000);
   for (const double ceiling : data.ceiling) CHECK(std::isnan(ceiling));
-  const std::string told = stderr_of([&] { (void)scene.load(); });
+  const std::string told = StderrOf([&] { (void)scene.load(); }).text;
   for (const char* odd :
        {"the training movie is constant", "the test movie is constant",
         "the response of cell 0 never changes",
@@ -122,7 +121,7 @@ TEST_CASE("retina data: a minute is skipped in blocks of two minutes or more, if
   recording.train_rate = Tensor::full({1, 12000}, 300, DType::f32, host());
   select(select(recording.train_rate, 0, 0), 0, 7).fill(299);
   retina::save_recording(scene.path, recording);
-  const std::string more = stderr_of([&] { data = scene.load(); });
+  const std::string more = StderrOf([&] { data = scene.load(); }).text;
   CHECK(data.train.runs()[0].first_frame < 6000);
   CHECK(has(more, "cell 0 has 300 Hz on average: is that a rate in Hz?"));
   CHECK(has(more, "block 1 of the training movie has only 1000 frames"));
@@ -157,7 +156,7 @@ TEST_CASE("retina data: frames of another size than the models' are refused") {
   data.train_stimulus = slice(data.train_stimulus, 2, 0, 40).contiguous();
   data.test_stimulus = slice(data.test_stimulus, 2, 0, 40).contiguous();
   retina::save_recording(scene.path, data);
-  CHECK(scene.complaint<IoError>({}) == "its frames are [50, 40], the models see [50, 50]");
+  CHECK(scene.complaint<IoError>({}) == ": its frames are [50, 40], the models see [50, 50]");
 }
 
 TEST_CASE("retina data: names of stimuli, and where their recordings are kept") {

@@ -56,8 +56,8 @@ void check_refused(const std::string& kind, const std::vector<BadFile>& files, c
   check_golden("hostile_" + kind, golden);
 }
 
-void check_damaged(const std::string& kind, const std::string& good, const Load& load,
-                   const std::vector<std::size_t>& whole, std::size_t step) {
+void check_cut(const std::string& kind, const std::string& good, const Load& load,
+               const std::vector<std::size_t>& whole, std::size_t step) {
   CAPTURE(kind);
   const TemporaryFolder folder;
   const auto path = folder.path() / "file";
@@ -72,7 +72,15 @@ void check_damaged(const std::string& kind, const std::string& good, const Load&
     else
       CHECK_MESSAGE(is_one_clear_line(text), text);
   }
-  for (std::size_t at = 0; at < good.size(); at += step)
+}
+
+void check_damaged(const std::string& kind, const std::string& good, const Load& load,
+                   const std::vector<std::size_t>& whole) {
+  check_cut(kind, good, load, whole);
+  CAPTURE(kind);
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "file";
+  for (std::size_t at = 0; at < good.size(); ++at)
     for (const int change : {0x01, 0x80, 0xff}) {
       CAPTURE(at);
       std::string bytes = good;

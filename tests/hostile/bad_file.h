@@ -23,10 +23,14 @@ using Load = std::function<void(const std::filesystem::path&)>;
 /// text", the path as FILE).
 void check_refused(const std::string& kind, const std::vector<BadFile>& files, const Load& load);
 
-/// A good file loads; every beginning of it is refused (but those whose length is in `whole`); and with any
-/// one byte changed it loads or is refused in one line. step: looks at each step-th length and byte only
+/// A good file loads, and every beginning of it is refused (but those whose length is in `whole`).
+/// step: tries each step-th length only
+void check_cut(const std::string& kind, const std::string& good, const Load& load,
+               const std::vector<std::size_t>& whole = {}, std::size_t step = 1);
+
+/// That, and with any one byte changed it loads or is refused in one line.
 void check_damaged(const std::string& kind, const std::string& good, const Load& load,
-                   const std::vector<std::size_t>& whole = {}, std::size_t step = 1);
+                   const std::vector<std::size_t>& whole = {});
 
 /// The bytes of a number, little-endian; and of a 32-bit one, big-endian.
 template <class T>

@@ -9,6 +9,7 @@
 #include "models/retina/recording_file.h"
 #include "models/retina/reliability.h"
 #include "models/retina/spikes.h"
+#include "nn/data/array_file.h"
 #include "tensor/errors.h"
 #include "tensor/views.h"
 #include "tests/host.h"
@@ -189,6 +190,9 @@ TEST_CASE("h5py: what labs get wrong is named" * doctest::skip()) {
   CHECK(complaint("huge") ==
         "'train/response/firing_rate_10ms' [1, 1099511627776] of f32 cannot be in the 0 bytes that the file "
         "has for it");
+  CHECK(text_of<IoError>([] {
+          (void)nn::ArrayFile::open(file("text"))->read("train/stimulus", DType::f32, host());
+        }) == file("text").string() + ": 'train/stimulus' is text, expected numbers in this file");
   CHECK(complaint("text") == "'train/stimulus' is text [], expected numbers of rank 3");
   CHECK(complaint("empty_group") ==
         "is not a recording: group 'train' is missing (fovea data retina makes one)");
