@@ -9,6 +9,7 @@
 #include "models/retina/arithmetic.h"
 #include "models/retina/blur.h"
 #include "models/retina/ganglion_cell.h"
+#include "models/retina/lanes.h"
 #include "models/retina/parts.h"
 #include "models/retina/stimuli.h"
 
@@ -251,10 +252,10 @@ std::vector<float> FrontEnd::run_movie(std::span<const Level> movie, Intensity i
         movie.begin() + static_cast<std::ptrdiff_t>(first * kPixels),
         movie.begin() + static_cast<std::ptrdiff_t>((first + static_cast<std::size_t>(count)) * kPixels),
         s.light.begin(), intensity);
-    for_parts(threads_, kTiles, [&](int tile) { s.photoreceptors(tile, count); });
+    for_parts(threads_, kTiles, [&](int tile) { on_widest_lanes([&] { s.photoreceptors(tile, count); }); });
     for_parts(threads_, runs, [&](int run) { s.blurs(run, steps); });
-    for_parts(threads_, kTiles, [&](int tile) { s.bipolar_cells(tile, steps); });
-    for_parts(threads_, runs, [&](int run) { s.pool(run, steps); });
+    for_parts(threads_, kTiles, [&](int tile) { on_widest_lanes([&] { s.bipolar_cells(tile, steps); }); });
+    for_parts(threads_, runs, [&](int run) { on_widest_lanes([&] { s.pool(run, steps); }); });
     for (int c = 0; c < kCells; ++c) {
       for (int step = 0; step < steps; ++step) {
         const double d = s.cells[c].step(s.inputs[step * kCells + c]);
