@@ -32,6 +32,7 @@ std::filesystem::path cache_folder();
 
 struct RecordingRequest {
   std::string stimulus = "photographs";  ///< photographs, dead-leaves or white-noise
+  std::string circuit = "standard";      ///< standard or predictive
   double minutes = 10;
   std::uint64_t seed = 1;
 };

@@ -16,8 +16,9 @@ std::array<float, kSize> coverage(double middle_px, double length_px) {
   std::array<float, kSize> covered{};
   for (int i = 0; i < kSize * kFine; ++i) {
     const double from_middle = (i + 0.5) / kFine - 0.5 * kSize - middle_px;
-    if (from_middle >= -0.5 * length_px && from_middle < 0.5 * length_px) covered[i / kFine] += 1.0f / kFine;
+    if (from_middle >= -0.5 * length_px && from_middle < 0.5 * length_px) covered[i / kFine] += 1.0f;
   }
+  for (float& part : covered) part /= kFine;
   return covered;
 }
 
