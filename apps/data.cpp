@@ -49,7 +49,8 @@ int run_data(const DataRequest& request) {
 const std::vector<DataSetEntry>& data_set_list() {
   static const std::vector<DataSetEntry> entries{
       {"retina",
-       "simulated retina of 8 cells, 60 s of test movie shown 6 times (--stimulus, --circuit, --minutes, --seed)"},
+       "simulated retina of 8 cells, 60 s of test movie shown 6 times (--stimulus, --circuit, --minutes, "
+       "--seed)"},
   };
   return entries;
 }

@@ -100,8 +100,9 @@ struct Pools {
 
 /// The synapses that tire: pools between chunks and what they pass on in the current one.
 struct Synapses {
-  std::vector<float> fast_contact_depot = std::vector<float>(kPixels), slow_contact_depot = fast_contact_depot,
-                     fast_inhibition_depot = fast_contact_depot, on_inhibition_depot = fast_contact_depot;
+  std::vector<float> fast_contact_depot = std::vector<float>(kPixels),
+                     slow_contact_depot = fast_contact_depot, fast_inhibition_depot = fast_contact_depot,
+                     on_inhibition_depot = fast_contact_depot;
   std::vector<float> fast_contact = std::vector<float>(std::size_t{kChunkSteps} * kPixels),
                      slow_contact = fast_contact, amacrine = fast_contact;
 

@@ -56,8 +56,8 @@ double GanglionCell::step(const CellInput& input) {
   const double a = wide_(input.wide_amacrine);
   const double wide = wide_past_(std::max(0.0, a - Amacrine::wide_transience * wide_mean_(a)));
   const double e = excitation(input, on_(input.on), crossover_(local));
-  const double x =
-      drive_(e - kind_.local_gain * local - kind_.wide_gain * wide, conductance_(e) / control_.conductance_half);
+  const double x = drive_(e - kind_.local_gain * local - kind_.wide_gain * wide,
+                          conductance_(e) / control_.conductance_half);
 
   const double gain = gain_(std::max(x, 0.0));
   const double deviation = x - mean_(x);

@@ -26,8 +26,8 @@ std::array<float, kSize> coverage(double middle_px, double length_px) {
 
 std::vector<float> flash(int duration, int delay, int frames, float z) {
   if (duration < 1 || delay < 0 || delay + duration > frames)
-    reject<ValueError>("flash", "frames {} to {} are not within the {} of the movie; shorten the flash", delay,
-                       delay + duration - 1, frames);
+    reject<ValueError>("flash", "frames {} to {} are not within the {} of the movie; shorten the flash",
+                       delay, delay + duration - 1, frames);
   std::vector<float> course(static_cast<std::size_t>(frames));
   std::fill_n(course.begin() + delay, duration, z);
   return course;

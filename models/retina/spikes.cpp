@@ -16,7 +16,7 @@ namespace {
 
 constexpr int kRecoveredBins = 128;  // after that 1 − w is below 1e-9
 constexpr int kCalibrationTrials = 4;
-constexpr int kBatch = 256;  // sub-bins whose random numbers are made together
+constexpr int kBatch = 256;       // sub-bins whose random numbers are made together
 constexpr int kKernelRadius = 5;  // bins; σ is one bin
 
 /// Readiness to fire again, by sub-bins since the last spike.
@@ -50,11 +50,13 @@ struct RandomWords {
   inline RandomWords(const philox::Key& key, std::uint64_t block) {
     const philox::Block first = philox::counter(key, key.step, block);
     for (int k = 0; k < 4; ++k)
-      for (int i = 0; i < kBatch / 4; ++i) word[k][i] = first.word[k] + static_cast<std::uint32_t>(k == 0 ? i : 0);
+      for (int i = 0; i < kBatch / 4; ++i)
+        word[k][i] = first.word[k] + static_cast<std::uint32_t>(k == 0 ? i : 0);
     auto even = static_cast<std::uint32_t>(key.seed), odd = static_cast<std::uint32_t>(key.seed >> 32);
     for (int round = 0; round < philox::kRounds; ++round) {
       for (int i = 0; i < kBatch / 4; ++i) {
-        const philox::Block next = philox::one_round({{word[0][i], word[1][i], word[2][i], word[3][i]}}, even, odd);
+        const philox::Block next =
+            philox::one_round({{word[0][i], word[1][i], word[2][i], word[3][i]}}, even, odd);
         for (int k = 0; k < 4; ++k) word[k][i] = next.word[k];
       }
       even += philox::kKeyStep0;

@@ -48,8 +48,7 @@ const Retina& predictive() {
 }
 
 std::size_t peak_frame(const Course& rate, int first, int last) {
-  return static_cast<std::size_t>(
-      std::max_element(rate.begin() + first, rate.begin() + last) - rate.begin());
+  return static_cast<std::size_t>(std::max_element(rate.begin() + first, rate.begin() + last) - rate.begin());
 }
 
 struct Omission {
@@ -148,15 +147,20 @@ TEST_CASE("retina predictive: grey leaves it at rest; threads, pieces and copies
   for (std::size_t c = 0; c < kCells; ++c)
     for (std::size_t t = 0; t < 70; ++t) REQUIRE(rest[c * 70 + t] == whole[c * 130 + 60 + t]);
 
-  RecordingOptions options{.stimulus = Stimulus::kDeadLeaves, .minutes = 0.1, .test_seconds = 5.0,
-                           .trials = 2, .oracle_trials = 2, .calibration_seconds = 10.0};
+  RecordingOptions options{.stimulus = Stimulus::kDeadLeaves,
+                           .minutes = 0.1,
+                           .test_seconds = 5.0,
+                           .trials = 2,
+                           .oracle_trials = 2,
+                           .calibration_seconds = 10.0};
   const Recording ordinary = simulate_recording(options);
   options.circuit = Circuit::kPredictive;
   const Recording other = simulate_recording(options);
   CHECK(other.circuit == Circuit::kPredictive);
   CHECK(other.train[0].movie.pixel == ordinary.train[0].movie.pixel);
   CHECK(other.train[0].drive != ordinary.train[0].drive);
-  CHECK(std::string(name(other.circuit)) + "/" + std::string(name(ordinary.circuit)) == "predictive/standard");
+  CHECK(std::string(name(other.circuit)) + "/" + std::string(name(ordinary.circuit)) ==
+        "predictive/standard");
 }
 
 TEST_CASE("retina predictive: OFF cells answer a flash that does not come, later after slower trains") {
@@ -177,6 +181,8 @@ TEST_CASE("retina predictive: OFF cells answer a flash that does not come, later
 }
 
 TEST_CASE("retina predictive: fast OFF cells answer the reversal of a bar") {
+  // Just beyond the centre of the receptive field, where a second crossing cannot be the answer.
+  CHECK(turn(standard(), 0, 1.0).burst_hz < 5.0);
   for (const double beyond : {1.0, 2.0, 3.0, 4.0, 5.0}) {
     CAPTURE(beyond);
     const Turn is = turn(predictive(), 0, beyond);
@@ -188,8 +194,18 @@ TEST_CASE("retina predictive: fast OFF cells answer the reversal of a bar") {
 TEST_CASE("retina predictive: stronger flashes are answered earlier") {
   for (const CellType type : {CellType::kFastOff, CellType::kSlowOff}) {
     CAPTURE(name(type));
-    const double weak = flash_latency_ms(predictive(), type, -1.2f);
-    const double strong = flash_latency_ms(predictive(), type, -2.2f);
-    CHECK(strong < weak);
+    double last = 1000.0;
+    for (const float z : {-1.2f, -1.7f, -2.2f}) {
+      const double latency = flash_latency_ms(predictive(), type, z);
+      CHECK(latency < last - 0.3);
+      last = latency;
+    }
   }
+  // In the standard circuit the latency of the fast ones is as good as constant.
+  const double moved = flash_latency_ms(standard(), CellType::kFastOff, -1.2f) -
+                       flash_latency_ms(standard(), CellType::kFastOff, -2.2f);
+  CHECK(std::abs(moved) < 0.8);
+  CHECK(flash_latency_ms(predictive(), CellType::kFastOff, -1.2f) -
+            flash_latency_ms(predictive(), CellType::kFastOff, -2.2f) >
+        2.0 * std::abs(moved));
 }

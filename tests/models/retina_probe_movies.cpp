@@ -48,7 +48,9 @@ TEST_CASE("retina probes: places of a moving bar") {
 TEST_CASE("retina probes: a bar glides by fifths of a pixel and keeps its area") {
   const std::vector<double> centres{0.0, 0.2, -3.0, 25.0, 40.0};
   const std::vector<float> movie = bar_movie(centres, 2.0);
-  auto at = [&](std::size_t t, int row, int col) { return movie[t * kPixels + static_cast<std::size_t>(row * kSize + col)]; };
+  auto at = [&](std::size_t t, int row, int col) {
+    return movie[t * kPixels + static_cast<std::size_t>(row * kSize + col)];
+  };
   auto area = [&](std::size_t t) {
     return -std::accumulate(movie.begin() + static_cast<std::ptrdiff_t>(t * kPixels),
                             movie.begin() + static_cast<std::ptrdiff_t>((t + 1) * kPixels), 0.0);
@@ -64,7 +66,8 @@ TEST_CASE("retina probes: a bar glides by fifths of a pixel and keeps its area")
   CHECK(area(1) == doctest::Approx(100.0));
   CHECK(area(3) == doctest::Approx(50.0));  // half of it has left the image
   CHECK(area(4) == 0.0);
-  const std::vector<float> low = bar_movie(std::vector<double>{0.0}, 2.0, 1.0);
-  CHECK(-std::accumulate(low.begin(), low.end(), 0.0) == doctest::Approx(2.0));
-  CHECK(low[24 * kSize + 24] == doctest::Approx(-0.4));  // rows 24 and 25 hold two fifths and three: see below
+  const std::vector<float> low = bar_movie(std::vector<double>{0.0}, 2.0, 6.0);
+  CHECK(-std::accumulate(low.begin(), low.end(), 0.0) == doctest::Approx(12.0));
+  CHECK(low[21 * kSize + 24] == 0.0f);
+  CHECK(low[22 * kSize + 24] == -1.0f);
 }
