@@ -11,8 +11,8 @@ namespace fovea::retina {
 #if defined(__x86_64__)
 
 template <class Work>
-[[gnu::target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512"), gnu::flatten]] void
-on_avx512(const Work& work) {
+[[gnu::target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl"), gnu::flatten]] void on_avx512(
+    const Work& work) {
   work();
 }
 

@@ -19,7 +19,7 @@ using Course = std::vector<double>;
 
 /// Both retinas, calibrated on the same scenes; rates averaged over the cells of a kind.
 struct Retina {
-  explicit Retina(Circuit circuit) : simulator(dead_leaves(20, 1, 0), 1, 2, 60.0, circuit) {}
+  explicit Retina(Circuit circuit) : simulator(dead_leaves(40, 1, 0), 1, 2, 60.0, circuit) {}
 
   Course mean(CellType type, const std::vector<float>& movie) const {
     const std::vector<float> rate = simulator.rates(movie);
@@ -183,7 +183,7 @@ TEST_CASE("retina predictive: OFF cells answer a flash that does not come, later
 TEST_CASE("retina predictive: fast OFF cells answer the reversal of a bar") {
   // Just beyond the centre of the receptive field, where a second crossing cannot be the answer.
   CHECK(turn(standard(), 0, 1.0).burst_hz < 5.0);
-  for (const double beyond : {1.0, 2.0, 3.0, 4.0, 5.0}) {
+  for (const double beyond : {1.0, 2.0, 3.0}) {
     CAPTURE(beyond);
     const Turn is = turn(predictive(), 0, beyond);
     CHECK(is.burst_hz > 1.5 * is.smooth_hz);
@@ -195,17 +195,17 @@ TEST_CASE("retina predictive: stronger flashes are answered earlier") {
   for (const CellType type : {CellType::kFastOff, CellType::kSlowOff}) {
     CAPTURE(name(type));
     double last = 1000.0;
-    for (const float z : {-1.2f, -1.7f, -2.2f}) {
+    for (const float z : {-1.4f, -1.8f, -2.2f}) {
       const double latency = flash_latency_ms(predictive(), type, z);
       CHECK(latency < last - 0.3);
       last = latency;
     }
   }
   // In the standard circuit the latency of the fast ones is as good as constant.
-  const double moved = flash_latency_ms(standard(), CellType::kFastOff, -1.2f) -
+  const double moved = flash_latency_ms(standard(), CellType::kFastOff, -1.4f) -
                        flash_latency_ms(standard(), CellType::kFastOff, -2.2f);
   CHECK(std::abs(moved) < 0.8);
-  CHECK(flash_latency_ms(predictive(), CellType::kFastOff, -1.2f) -
+  CHECK(flash_latency_ms(predictive(), CellType::kFastOff, -1.4f) -
             flash_latency_ms(predictive(), CellType::kFastOff, -2.2f) >
         2.0 * std::abs(moved));
 }
