@@ -50,7 +50,8 @@ int run_data(const DataRequest& request) {
 const std::vector<DataSetEntry>& data_set_list() {
   static const std::vector<DataSetEntry> entries{
       {"retina",
-       "simulated retina of 8 cells, 60 s of test movie shown 6 times (--stimulus, --minutes, --seed)"},
+       "simulated retina of 8 cells, 60 s of test movie shown 6 times (--stimulus, --circuit, --minutes, "
+       "--seed)"},
   };
   return entries;
 }
@@ -64,6 +65,8 @@ void register_data(CLI::App& program, Action& action) {
           "--stimulus", request->recording.stimulus,
           "natural (photographs where their package is, else dead leaves), photographs, dead-leaves or "
           "white-noise")
+      ->capture_default_str();
+  command->add_option("--circuit", request->recording.circuit, "standard, or predictive: see simulator.md")
       ->capture_default_str();
   command->add_option("--minutes", request->recording.minutes, "Length of the training movie")
       ->capture_default_str();

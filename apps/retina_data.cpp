@@ -107,6 +107,17 @@ retina::RecordingData prepared(const Config& config, const std::filesystem::path
   return recording;
 }
 
+retina::Circuit parse_circuit(const std::string& text) {
+  using retina::Circuit;
+  std::vector<std::string> names;
+  for (const Circuit circuit : {Circuit::kStandard, Circuit::kPredictive}) {
+    if (text == retina::name(circuit)) return circuit;
+    names.emplace_back(retina::name(circuit));
+  }
+  throw UsageError(
+      fmt::format("--circuit {}: expected standard or predictive{}", text, did_you_mean(text, names)));
+}
+
 }  // namespace
 
 std::vector<Key> retina_data_keys() {
@@ -150,7 +161,8 @@ std::filesystem::path cache_folder() {
 }
 
 std::filesystem::path cached_recording(const RecordingRequest& request) {
-  return cache_folder() / fmt::format("retina-{}-{:g}min-seed{}.{}",
+  const std::string circuit = request.circuit == "standard" ? "" : request.circuit + "-";
+  return cache_folder() / fmt::format("retina-{}{}-{:g}min-seed{}.{}", circuit,
                                       retina::name(parse_stimulus(request.stimulus)), request.minutes,
                                       request.seed, nn::hdf5_version().empty() ? "safetensors" : "h5");
 }
@@ -158,6 +170,7 @@ std::filesystem::path cached_recording(const RecordingRequest& request) {
 void make_recording(const RecordingRequest& request, const std::filesystem::path& path) {
   retina::RecordingOptions options;
   options.stimulus = parse_stimulus(request.stimulus);
+  options.circuit = parse_circuit(request.circuit);
   options.minutes = request.minutes;
   options.seed = request.seed;
   options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
@@ -168,7 +181,8 @@ void make_recording(const RecordingRequest& request, const std::filesystem::path
   const retina::Recording recording = retina::simulate_recording(options);
   progress.finish();
   make_folder(path.has_parent_path() ? path.parent_path() : ".");
-  const retina::RecordingData data = retina::recording_data(recording, Device::cpu({.threads = 1}));
+  retina::RecordingData data = retina::recording_data(recording, Device::cpu({.threads = 1}));
+  data.metadata["circuit"] = retina::name(recording.circuit);
   replace_file(path,
                [&](const std::filesystem::path& temporary) { retina::save_recording(temporary, data); });
 }

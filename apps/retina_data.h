@@ -36,6 +36,7 @@ std::filesystem::path cache_folder();
 
 struct RecordingRequest {
   std::string stimulus = "natural";  ///< see stimulus_names()
+  std::string circuit = "standard";  ///< standard or predictive
   double minutes = 10;
   std::uint64_t seed = 1;
 };

@@ -3,6 +3,8 @@
 
 #include <cmath>
 
+#include "models/retina/lanes.h"
+
 namespace fovea::retina {
 namespace {
 
@@ -67,6 +69,10 @@ Blur::Blur(double sigma_px) : radius_(std::min(kMaxRadius, static_cast<int>(std:
 }
 
 void Blur::operator()(const float* in, float* out) const {
+  on_widest_lanes([&] { blur(in, out); });
+}
+
+inline void Blur::blur(const float* in, float* out) const {
   // Rows first, through a zero-padded copy of one row, so that each tap is one straight loop over the row.
   float along_rows[(kSize + 2 * kMaxRadius) * kRow] = {};
   for (int r = 0; r < kSize; ++r) {

@@ -28,6 +28,8 @@ class Blur {
   void operator()(const float* in, float* out) const;  ///< [kSize, kSize] each, not the same memory
 
  private:
+  void blur(const float* in, float* out) const;
+
   int radius_;
   std::vector<float> taps_;        // [radius + 1], from the centre outwards
   std::array<float, kSize> edge_;  // 1 / sum of the taps inside the image

@@ -17,4 +17,6 @@ std::string_view name(CellType type) {
   return "ON";
 }
 
+std::string_view name(Circuit circuit) { return circuit == Circuit::kStandard ? "standard" : "predictive"; }
+
 }  // namespace fovea::retina

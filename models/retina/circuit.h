@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <string_view>
 
 /// The simulated retina's wiring and constants, in one place. They are fixed: nothing in this program tunes
@@ -43,6 +44,10 @@ inline constexpr std::array<Cell, kCells> kRetina{{
     {CellType::kOn, 25, 25},
 }};
 
+/// Which circuit is simulated: the standard one, or the one that adds what `Predictive` holds.
+enum class Circuit : std::uint8_t { kStandard, kPredictive };
+std::string_view name(Circuit circuit);  ///< "standard", "predictive"
+
 /// Photoreceptor: p = y(1+β)/(1+βz) − 1, y a cascade of 5 low-passes, z = γ·y + (1−γ)·(cascade of 11).
 struct Photoreceptor {
   static constexpr int y_stages = 5, z_stages = 11;
@@ -76,32 +81,64 @@ struct Amacrine {
   static constexpr int wide_delay_steps = 3;   // 15 ms
 };
 
-/// What differs between the kinds of ganglion cell.
+/// What differs between the kinds of ganglion cell. The last three are inputs that only the predictive circuit has.
 struct Ganglion {
-  double centre_px;   ///< σ_c of the pooled bipolar release
-  double local_gain;  ///< k1
-  double wide_gain;   ///< k2
-  double threshold;   ///< θ of the output nonlinearity
+  double centre_px;           ///< σ_c of the pooled bipolar release
+  double local_gain;          ///< k1
+  double wide_gain;           ///< k2
+  double threshold;           ///< θ of the output nonlinearity
+  double on_gain = 0.0;       ///< of ON release into an OFF cell
+  double slow_on_gain = 0.0;  ///< the same through a slow cell that crossover inhibition silences
+  double crossover_gain = 0.0;
 };
-constexpr Ganglion ganglion(CellType type) {
+constexpr Ganglion ganglion(CellType type, Circuit circuit = Circuit::kStandard) {
+  const bool predictive = circuit == Circuit::kPredictive;
   switch (type) {
     case CellType::kFastOff:
-      return {2.2, 0.7, 0.9, 0.9};
+      return predictive ? Ganglion{2.2, 1.6, 0.84, 0.9, 0.2, 2.8, 2.3} : Ganglion{2.2, 0.7, 0.9, 0.9};
     case CellType::kSlowOff:
-      return {2.6, 0.4, 0.5, 0.7};
+      return predictive ? Ganglion{2.6, 1.5, 0.33, 0.7, 0.11, 2.4, 2.1} : Ganglion{2.6, 0.4, 0.5, 0.7};
     case CellType::kOnOff:
-      return {2.2, 0.7, 1.2, 0.9};
+      return predictive ? Ganglion{2.2, 1.6, 0.32, 0.9} : Ganglion{2.2, 0.7, 1.2, 0.9};
     case CellType::kOn:
       break;
   }
-  return {2.2, 0.7, 0.5, 0.9};
+  return predictive ? Ganglion{2.2, 1.6, 0.13, 0.9} : Ganglion{2.2, 0.7, 0.5, 0.9};
 }
 inline constexpr double kOnOffWeight = 0.8;  ///< ON-OFF cells pool 0.8·(r_OFF + r_ON)
 
-/// Gain control: d = (x − μ) / ((1 + h/gain_half)(√P + power_floor)).
+/// A ganglion cell's membrane, x, and the gain control after it:
+///   τ dx/dt = E − I − (1 + G)·x,  G = LP(E)/conductance_half,  E excitation, I inhibition
+///   d = (x − μ) / ((1 + h/gain_half)(√P + power_floor)),  h = LP([x]_+), μ and P the slow mean and power
 struct GainControl {
-  static constexpr double drive_tau_s = 0.010, gain_tau_s = 0.170, mean_tau_s = 1.0, power_tau_s = 2.0;
-  static constexpr double gain_half = 0.02, power_floor = 0.002;
+  double tau_s, conductance_half,
+      conductance_tau_s;  ///< a half of infinity: no conductance, a plain low-pass
+  double gain_tau_s, gain_half;
+  static constexpr double mean_tau_s = 1.0, power_tau_s = 2.0, power_floor = 0.002;
+};
+constexpr GainControl gain_control(CellType type, Circuit circuit) {
+  if (circuit == Circuit::kPredictive) {
+    if (type == CellType::kSlowOff) return {0.041, 0.026, 0.087, 0.062, 0.022};
+    return {0.056, 0.018, 0.087, 0.062, 0.0051};
+  }
+  return {0.010, std::numeric_limits<double>::infinity(), 0.010, 0.170, 0.02};
+}
+
+/// A synapse that tires: of what arrives, r, it passes D·r on, dD/dt = (1 − D)/recovery − use·D·r.
+struct Depression {
+  double recovery_s, use_per_s;
+};
+
+/// What the predictive circuit has beyond the standard one; simulator.md names the sources.
+///   contact     synapse of an OFF bipolar cell on a ganglion cell of its kind
+///   inhibition  synapse of an OFF or ON bipolar cell on a local amacrine cell, and with it the inhibition
+///   crossover   excitation [slow_on_gain·LP_on(r_ON) − crossover_gain·LP_inhibition(A1 delayed)]_+ of OFF cells
+/// These constants and the gains above were chosen once, by a random search for the answers to probes that
+/// simulator.md tells, and then fixed. They are not fitted to a recording.
+struct Predictive {
+  static constexpr Depression contact{0.35, 20.0}, inhibition{0.5, 120.0};
+  static constexpr double local_tau_s = 0.071;  ///< of A1, instead of Amacrine::local_tau_s
+  static constexpr double on_tau_s = 0.089, crossover_tau_s = 0.029;
 };
 
 /// Output: λ = α·s·log(1 + e^{(d+η−θ)/s}) Hz, then spikes with an absolute and a relative refractory period.

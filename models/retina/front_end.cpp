@@ -2,6 +2,7 @@
 #include "models/retina/front_end.h"
 
 #include <algorithm>
+#include <optional>
 #include <stdexcept>
 
 #include <fmt/format.h>
@@ -9,6 +10,7 @@
 #include "models/retina/arithmetic.h"
 #include "models/retina/blur.h"
 #include "models/retina/ganglion_cell.h"
+#include "models/retina/lanes.h"
 #include "models/retina/parts.h"
 #include "models/retina/stimuli.h"
 
@@ -62,6 +64,24 @@ inline void release(float* __restrict__ out, float* __restrict__ depot, const fl
   }
 }
 
+/// What a synapse that tires passes on of a tile of release in one step.
+inline void transmit(float* __restrict__ out, float* __restrict__ depot, const float* __restrict__ released,
+                     const Depression& synapse) {
+  const float recovery = static_cast<float>(kStep_s / synapse.recovery_s);
+  const float use = static_cast<float>(kStep_s * synapse.use_per_s);
+  for (int i = 0; i < kTile; ++i) {
+    const float passed = depot[i] * released[i];
+    out[i] = passed;
+    depot[i] += recovery * (1.0f - depot[i]) - use * passed;
+  }
+}
+
+/// The pool such a synapse settles at under constant release.
+float rest(const Depression& synapse, float released) {
+  return static_cast<float>(1.0 /
+                            (1.0 + synapse.recovery_s * synapse.use_per_s * static_cast<double>(released)));
+}
+
 /// Rectified signal of a bipolar cell at rest (v_t = 0), and the vesicle pool it settles at.
 struct Rest {
   float depot, released;
@@ -76,6 +96,26 @@ Rest rest(const Bipolar& kind) {
 /// What a cell sees of the maps of bipolar release.
 struct Pools {
   PixelMap bipolar, local, wide;
+};
+
+/// The synapses that tire: pools between chunks and what they pass on in the current one.
+struct Synapses {
+  std::vector<float> fast_contact_depot = std::vector<float>(kPixels),
+                     slow_contact_depot = fast_contact_depot, fast_inhibition_depot = fast_contact_depot,
+                     on_inhibition_depot = fast_contact_depot;
+  std::vector<float> fast_contact = std::vector<float>(std::size_t{kChunkSteps} * kPixels),
+                     slow_contact = fast_contact, amacrine = fast_contact;
+
+  void pass(int first, int step, const float* fast_off, const float* slow_off, const float* on) {
+    const int at = step * kPixels + first;
+    float from_on[kTile];
+    float* local = amacrine.data() + at;
+    transmit(fast_contact.data() + at, fast_contact_depot.data() + first, fast_off, Predictive::contact);
+    transmit(slow_contact.data() + at, slow_contact_depot.data() + first, slow_off, Predictive::contact);
+    transmit(local, fast_inhibition_depot.data() + first, fast_off, Predictive::inhibition);
+    transmit(from_on, on_inhibition_depot.data() + first, on, Predictive::inhibition);
+    for (int i = 0; i < kTile; ++i) local[i] += static_cast<float>(Amacrine::local_on_weight) * from_on[i];
+  }
 };
 
 }  // namespace
@@ -96,13 +136,15 @@ struct FrontEnd::State {
   Blur surround_blur{CentreSurround::surround_px};
   std::vector<Pools> pools;
   std::vector<GanglionCell> cells;
+  std::optional<Synapses> synapses;  // of the predictive circuit
 
-  State() {
+  explicit State(Circuit circuit) {
+    if (circuit == Circuit::kPredictive) synapses.emplace();
     for (const Cell& cell : kRetina) {
       pools.push_back({gaussian_map(ganglion(cell.type).centre_px, cell.row, cell.col),
                        pooled_blur_map(Amacrine::local_px, Amacrine::reach_px, cell.row, cell.col),
                        gaussian_map(Amacrine::wide_px, cell.row, cell.col)});
-      cells.emplace_back(cell.type);
+      cells.emplace_back(cell.type, circuit);
     }
   }
 
@@ -120,10 +162,22 @@ void FrontEnd::State::rest_at_grey() {
   std::fill_n(fast_off_depot, kPixels, fast.depot);
   std::fill_n(slow_off_depot, kPixels, slow.depot);
   std::fill_n(on_depot, kPixels, on_rest.depot);
+  if (synapses) {
+    Synapses& s = *synapses;
+    std::ranges::fill(s.fast_contact_depot, retina::rest(Predictive::contact, fast.released));
+    std::ranges::fill(s.slow_contact_depot, retina::rest(Predictive::contact, slow.released));
+    std::ranges::fill(s.fast_inhibition_depot, retina::rest(Predictive::inhibition, fast.released));
+    std::ranges::fill(s.on_inhibition_depot, retina::rest(Predictive::inhibition, on_rest.released));
+  }
   // Feed the resting maps through the same sums, so that the cells rest at exactly what they will be given.
   std::fill_n(p.begin(), kPixels, fast.released);
   std::fill_n(centre.begin(), kPixels, slow.released);
   std::fill_n(around.begin(), kPixels, on_rest.released);
+  if (synapses) {
+    for (int tile = 0; tile < kTiles; ++tile)
+      synapses->pass(tile * kTile, 0, p.data() + tile * kTile, centre.data() + tile * kTile,
+                     around.data() + tile * kTile);
+  }
   pool(0, 1);
   for (int c = 0; c < kCells; ++c) cells[c].rest_at(inputs[c]);
 }
@@ -183,6 +237,7 @@ void FrontEnd::State::bipolar_cells(int tile, int steps) {
     release(fast_off, fast_off_depot + first, transient, kFastOffBipolar);
     release(slow_off, slow_off_depot + first, slow_off_v + first, kSlowOffBipolar);
     release(on, on_depot + first, on_v + first, kOnBipolar);
+    if (synapses) synapses->pass(first, step, fast_off, slow_off, on);
   }
 }
 
@@ -192,19 +247,22 @@ void FrontEnd::State::pool(int run, int steps) {
     const float* fast_off = p.data() + step * kPixels;
     const float* slow_off = centre.data() + step * kPixels;
     const float* on = around.data() + step * kPixels;
-    PixelMap both, local;
+    PixelMap both, sum;
     for (int i = 0; i < kPixels; ++i) {
       both[i] = fast_off[i] + on[i];
-      local[i] = fast_off[i] + on_share * on[i];
+      sum[i] = fast_off[i] + on_share * on[i];
     }
+    const float* local = synapses ? synapses->amacrine.data() + step * kPixels : sum.data();
+    const float* fast_contact = synapses ? synapses->fast_contact.data() + step * kPixels : fast_off;
+    const float* slow_contact = synapses ? synapses->slow_contact.data() + step * kPixels : slow_off;
     for (int c = 0; c < kCells; ++c) {
       double own = 0.0;
       switch (kRetina[c].type) {
         case CellType::kFastOff:
-          own = weighted_sum(fast_off, pools[c].bipolar);
+          own = weighted_sum(fast_contact, pools[c].bipolar);
           break;
         case CellType::kSlowOff:
-          own = weighted_sum(slow_off, pools[c].bipolar);
+          own = weighted_sum(slow_contact, pools[c].bipolar);
           break;
         case CellType::kOnOff:
           own = kOnOffWeight * weighted_sum(both.data(), pools[c].bipolar);
@@ -213,13 +271,17 @@ void FrontEnd::State::pool(int run, int steps) {
           own = weighted_sum(on, pools[c].bipolar);
           break;
       }
-      inputs[step * kCells + c] = {own, weighted_sum(local.data(), pools[c].local),
-                                   weighted_sum(both.data(), pools[c].wide)};
+      inputs[step * kCells + c] = {own, weighted_sum(local, pools[c].local),
+                                   weighted_sum(both.data(), pools[c].wide),
+                                   synapses ? weighted_sum(on, pools[c].bipolar) : 0.0};
     }
   }
 }
 
-FrontEnd::FrontEnd(int threads) : threads_(threads), state_(std::make_unique<State>()) { reset(); }
+FrontEnd::FrontEnd(int threads, Circuit circuit)
+    : threads_(threads), state_(std::make_unique<State>(circuit)) {
+  reset();
+}
 FrontEnd::FrontEnd(const FrontEnd& other)
     : threads_(other.threads_), state_(std::make_unique<State>(*other.state_)) {}
 FrontEnd::~FrontEnd() = default;
@@ -251,10 +313,10 @@ std::vector<float> FrontEnd::run_movie(std::span<const Level> movie, Intensity i
         movie.begin() + static_cast<std::ptrdiff_t>(first * kPixels),
         movie.begin() + static_cast<std::ptrdiff_t>((first + static_cast<std::size_t>(count)) * kPixels),
         s.light.begin(), intensity);
-    for_parts(threads_, kTiles, [&](int tile) { s.photoreceptors(tile, count); });
+    for_parts(threads_, kTiles, [&](int tile) { on_widest_lanes([&] { s.photoreceptors(tile, count); }); });
     for_parts(threads_, runs, [&](int run) { s.blurs(run, steps); });
-    for_parts(threads_, kTiles, [&](int tile) { s.bipolar_cells(tile, steps); });
-    for_parts(threads_, runs, [&](int run) { s.pool(run, steps); });
+    for_parts(threads_, kTiles, [&](int tile) { on_widest_lanes([&] { s.bipolar_cells(tile, steps); }); });
+    for_parts(threads_, runs, [&](int run) { on_widest_lanes([&] { s.pool(run, steps); }); });
     for (int c = 0; c < kCells; ++c) {
       for (int step = 0; step < steps; ++step) {
         const double d = s.cells[c].step(s.inputs[step * kCells + c]);

@@ -11,13 +11,14 @@
 namespace fovea::retina {
 
 /// The deterministic part of the retina, from light to the drive d of each ganglion cell: photoreceptors,
-/// horizontal cells, bipolar subunits with depression, amacrine cells, delays and gain control.
+/// horizontal cells, bipolar subunits with depression, amacrine cells, delays and gain control; for the
+/// predictive circuit also the synapses that tire.
 ///
 /// Holds the state of the circuit between calls, so a movie may be fed in pieces of any length and the result
 /// is the same. Bits do not depend on the number of threads.
 class FrontEnd {
  public:
-  explicit FrontEnd(int threads = 1);
+  explicit FrontEnd(int threads = 1, Circuit circuit = Circuit::kStandard);
   ~FrontEnd();
   FrontEnd(const FrontEnd& other);  ///< with its state: a retina adapted once can serve many experiments
   FrontEnd& operator=(const FrontEnd&) = delete;

@@ -118,7 +118,7 @@ Recording simulate_recording(const RecordingOptions& options) {
   Progress progress(options, static_cast<double>(block_frames) * blocks + test_frames + calibration_frames);
   const std::uint64_t seed = options.seed;
   const int threads = options.threads;
-  FrontEnd front_end(threads);
+  FrontEnd front_end(threads, options.circuit);
 
   progress.add(0, "images");
   const ImageSets images = image_sets(options);
@@ -127,6 +127,7 @@ Recording simulate_recording(const RecordingOptions& options) {
   };
 
   Recording recording{.stimulus = options.stimulus,
+                      .circuit = options.circuit,
                       .seed = seed,
                       .alpha = {},
                       .train_images = {},

@@ -27,6 +27,7 @@ struct RecordingOptions {
   int trials = 6;           ///< repeats of the test movie
   int oracle_trials = 200;  ///< further ones whose mean is the true rate
   double calibration_seconds = 180.0;
+  Circuit circuit = Circuit::kStandard;
   std::uint64_t seed = 1;
   int threads = 1;  ///< changes the time taken and nothing else
   std::filesystem::path photographs = packaged_photographs();
@@ -56,6 +57,7 @@ struct TestMovie {
 /// What a session at the simulated retina leaves behind.
 struct Recording {
   Stimulus stimulus;
+  Circuit circuit;
   std::uint64_t seed;
   Alpha alpha;                                         ///< calibrated output gain of each cell, Hz
   std::array<Cell, kCells> cells = kRetina;            ///< kinds and receptive-field centres

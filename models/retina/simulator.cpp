@@ -28,8 +28,8 @@ Alpha calibrate_on(std::span<const Image> scenes, std::uint64_t seed, double sec
 }
 
 Simulator::Simulator(std::span<const Image> scenes, std::uint64_t seed, int threads,
-                     double calibration_seconds)
-    : adapted_(threads), alpha_(calibrate_on(scenes, seed, calibration_seconds, adapted_, threads)) {
+                     double calibration_seconds, Circuit circuit)
+    : adapted_(threads, circuit), alpha_(calibrate_on(scenes, seed, calibration_seconds, adapted_, threads)) {
   adapted_.reset();
   const Movie lead = scene(scenes, kLeadFrames, seed, kLeadBlock, threads);
   adapted_.run(std::span<const std::uint8_t>(lead.pixel));

@@ -27,7 +27,7 @@ class Simulator {
   /// seconds of natural scene and one of grey.
   /// throws std::invalid_argument for images too small for a window or a calibration of 3 s or less
   Simulator(std::span<const Image> scenes, std::uint64_t seed, int threads = 1,
-            double calibration_seconds = 180.0);
+            double calibration_seconds = 180.0, Circuit circuit = Circuit::kStandard);
 
   const Alpha& alpha() const { return alpha_; }
 

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/retina/spikes.h"
 
+#include <algorithm>
 #include <cmath>
 #include <stdexcept>
 
 #include <fmt/format.h>
 
 #include "models/retina/arithmetic.h"
+#include "models/retina/lanes.h"
 #include "models/retina/parts.h"
 
 namespace fovea::retina {
@@ -14,6 +16,7 @@ namespace {
 
 constexpr int kRecoveredBins = 128;  // after that 1 − w is below 1e-9
 constexpr int kCalibrationTrials = 4;
+constexpr int kBatch = 256;       // sub-bins whose random numbers are made together
 constexpr int kKernelRadius = 5;  // bins; σ is one bin
 
 /// Readiness to fire again, by sub-bins since the last spike.
@@ -55,6 +58,48 @@ std::vector<float> filtered(std::span<const T> values, double divisor) {
   return rate;
 }
 
+/// Numbers 4·i + k of a sequence stand in [k][i]: the loops over i vectorise.
+using RandomBatch = float[4][kBatch / 4];
+
+/// Words of the blocks from `block` on, which lies in one stretch of 2^32: philox::bits, many at a time.
+struct RandomWords {
+  std::uint32_t word[4][kBatch / 4];
+
+  inline RandomWords(const philox::Key& key, std::uint64_t block) {
+    const philox::Block first = philox::counter(key, key.step, block);
+    for (int k = 0; k < 4; ++k)
+      for (int i = 0; i < kBatch / 4; ++i)
+        word[k][i] = first.word[k] + static_cast<std::uint32_t>(k == 0 ? i : 0);
+    auto even = static_cast<std::uint32_t>(key.seed), odd = static_cast<std::uint32_t>(key.seed >> 32);
+    for (int round = 0; round < philox::kRounds; ++round) {
+      for (int i = 0; i < kBatch / 4; ++i) {
+        const philox::Block next =
+            philox::one_round({{word[0][i], word[1][i], word[2][i], word[3][i]}}, even, odd);
+        for (int k = 0; k < 4; ++k) word[k][i] = next.word[k];
+      }
+      even += philox::kKeyStep0;
+      odd += philox::kKeyStep1;
+    }
+  }
+};
+
+inline void normals(const philox::Key& key, std::uint64_t block, RandomBatch& out) {
+  const RandomWords words(key, block);
+  for (int k = 0; k < 4; k += 2) {
+    for (int i = 0; i < kBatch / 4; ++i) {
+      const philox::NormalPair pair = philox::normal_pair(words.word[k][i], words.word[k + 1][i]);
+      out[k][i] = pair.first;
+      out[k + 1][i] = pair.second;
+    }
+  }
+}
+
+inline void uniforms(const philox::Key& key, std::uint64_t block, RandomBatch& out) {
+  const RandomWords words(key, block);
+  for (int k = 0; k < 4; ++k)
+    for (int i = 0; i < kBatch / 4; ++i) out[k][i] = philox::uniform(words.word[k][i]);
+}
+
 }  // namespace
 
 double noiseless_rate_hz(double drive, CellType type, double alpha) {
@@ -84,21 +129,24 @@ std::vector<std::int32_t> spike_train(std::span<const float> drive, int cell, do
                 philox::normal_at(noise_key, first + (std::uint64_t{1} << 40) - 1);
   int since = kRecoveredBins - 1;
   const int bins = static_cast<int>(drive.size()) * kBinsPerFrame;
-  for (int bin = 0; bin < bins; bin += 4) {
-    const std::uint64_t block = (first + static_cast<std::uint64_t>(bin)) / 4;
-    const philox::Normals normal = philox::normals(philox::bits(noise_key, block));
-    const philox::Block word = philox::bits(spike_key, block);
-    for (int j = 0; j < 4 && bin + j < bins; ++j) {
-      noise = decay * noise + kick * normal.value[j];
+  RandomBatch normal, uniform;
+  for (int start = 0; start < bins; start += kBatch) {
+    const std::uint64_t block = (first + static_cast<std::uint64_t>(start)) / 4;
+    on_widest_lanes([&] {
+      normals(noise_key, block, normal);
+      uniforms(spike_key, block, uniform);
+    });
+    for (int i = 0; i < std::min(kBatch, bins - start); ++i) {
+      const int bin = start + i;
+      noise = decay * noise + kick * normal[i % 4][i / 4];
       since = since < kRecoveredBins - 1 ? since + 1 : since;
-      const float x =
-          (drive[static_cast<std::size_t>((bin + j) / kBinsPerFrame)] + noise - threshold) * sharpness;
+      const float x = (drive[static_cast<std::size_t>(bin / kBinsPerFrame)] + noise - threshold) * sharpness;
       // Nearly all draws are settled by the bounds softplus(x) < max(x, 0) + 0.7 and 1 − e^{−x} ≤ x, w ≤ 1.
-      const float u = philox::uniform(word.word[j]);
+      const float u = uniform[i % 4][i / 4];
       if (u > scale * ((x > 0.0f ? x : 0.0f) + 0.7f)) continue;
       const float expected = scale * softplus(x) * ready[static_cast<std::size_t>(since)];
       if (u < 1.0f - exp_negative(expected)) {
-        spikes.push_back(bin + j);
+        spikes.push_back(bin);
         since = 0;
       }
     }

@@ -14,6 +14,7 @@
 #include "models/retina/front_end.h"
 #include "models/retina/image.h"
 #include "models/retina/photographs.h"
+#include "models/retina/probe_movies.h"
 #include "models/retina/recording.h"
 #include "models/retina/reliability.h"
 #include "models/retina/spikes.h"
@@ -97,6 +98,9 @@ TEST_CASE("error texts of the libraries, whole") {
   });
 
   says("front end", [] { (void)retina::FrontEnd().run(std::vector<std::uint8_t>(2501)); });
+  says("flash", [] { (void)retina::flash(2, 69, 70, -1.0f); });
+  says("flash train", [] { (void)retina::omitted_flash({.interval = 41}); });
+  says("drift", [] { (void)retina::drift(-9.0, 9.0, 0.0); });
   says("dark picture", [] {
     retina::Image image{.name = "night.png", .height = 1, .width = 2, .pixel = {0, 0}};
     normalise(image);

@@ -216,6 +216,7 @@ const std::vector<Command> kCommands{
     {"data huge.safetensors", kFailed},
     {"data recording.safetensors --out x", kWrongUsage},
     {"data retina --stimulus dead-leafs", kWrongUsage},
+    {"data retina --stimulus white-noise --circuit predicative", kWrongUsage},
     {"data retina --minutes 0", kWrongUsage},
     {"data retina --minutes -1", kWrongUsage},
     {"replay empty", kFailed},
