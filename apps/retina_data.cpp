@@ -182,7 +182,6 @@ void make_recording(const RecordingRequest& request, const std::filesystem::path
   progress.finish();
   make_folder(path.has_parent_path() ? path.parent_path() : ".");
   retina::RecordingData data = retina::recording_data(recording, Device::cpu({.threads = 1}));
-  data.metadata["circuit"] = retina::name(recording.circuit);
   replace_file(path,
                [&](const std::filesystem::path& temporary) { retina::save_recording(temporary, data); });
 }

@@ -97,6 +97,7 @@ RecordingData recording_data(const Recording& recording, const Device& device) {
   }
   data.metadata = {{"source", kSource},
                    {"stimulus", std::string(name(recording.stimulus))},
+                   {"circuit", std::string(name(recording.circuit))},
                    {"seed", std::to_string(recording.seed)},
                    {"cell_types", fmt::format("{}", fmt::join(kinds, ";"))},
                    {"cell_centres", fmt::format("{}", fmt::join(centres, ";"))},
