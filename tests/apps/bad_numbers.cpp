@@ -164,6 +164,11 @@ TEST_CASE("a bad step survives its folder, and a second one takes the place of t
     CHECK(test::text_of<IoError>([&] { read_repro(place); }).find(name) != std::string::npos);
     replace_file(place / name, whole);
   }
+  const fs::path batch = place / "batch.safetensors";
+  Safetensors kept = load_safetensors(batch, host());
+  kept.tensors.erase("target");
+  save_safetensors(batch, kept.tensors);
+  CHECK(test::text_of<IoError>([&] { read_repro(place); }) == batch.string() + ": tensor 'target' is missing");
   fs::remove(place / "report.json");
   CHECK(test::text_of<IoError>([&] { read_repro(place); }).find("is not a bad step") != std::string::npos);
 }
