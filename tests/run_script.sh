@@ -90,8 +90,9 @@ BODY
 chmod +x "$sandbox/program"
 
 everything=(g++ cmake ninja-build ccache git libopenblas-dev libfmt-dev libcli11-dev
-  libtomlplusplus-dev nlohmann-json3-dev libboost-context-dev zlib1g-dev libpng-dev libjpeg-dev
-  doctest-dev libbenchmark-dev librandom123-dev python3 python3-markdown python3-protobuf gdb mate-backgrounds ffmpeg python3-venv
+  libtomlplusplus-dev nlohmann-json3-dev libboost-context-dev zlib1g-dev libpng-dev libjpeg-dev libhdf5-dev
+  doctest-dev libbenchmark-dev librandom123-dev python3 python3-markdown python3-protobuf python3-h5py gdb
+  mate-backgrounds ffmpeg python3-venv
   clang-14 llvm-14 libclang-rt-14-dev)
 
 # machine SYSTEM VERSION: a fresh checkout on a machine with everything installed, as root.

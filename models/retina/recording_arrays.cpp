@@ -95,7 +95,9 @@ std::int64_t RecordingArrays::frames(const std::string& name) const {
   const std::string responses = name.substr(0, name.rfind('/')) + "/response/";
   for (const auto& [other, info] : file_->arrays()) {
     if (!other.starts_with(responses) || info.shape.rank() != 2) continue;
-    const auto fits = [&](std::int64_t frames) { return info.shape[0] == frames || info.shape[1] == frames; };
+    const auto fits = [&bins = info.shape](std::int64_t count) {
+      return bins[0] == count || bins[1] == count;
+    };
     if (!fits(shape[0]) && fits(shape[2]))
       bad(fmt::format(
           "'{}' {} has its axes in another order, expected [frames, height, width]: turn it round",

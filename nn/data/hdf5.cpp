@@ -222,8 +222,9 @@ class Hdf5File final : public ArrayFile {
     const hsize_t stored = H5Dget_storage_size(dataset);
     const hsize_t most =
         stored / H5Tget_size(type) * (H5Pget_nfilters(layout) > 0 ? kMostDeflated : hsize_t{1});
-    hsize_t piece = 1;
+    hsize_t piece = 0;  // elements of a chunk
     if (H5Pget_layout(layout) == H5D_CHUNKED) {
+      piece = 1;
       std::vector<hsize_t> extents(static_cast<std::size_t>(info.shape.rank()) + 1);
       const int rank = H5Pget_chunk(layout, info.shape.rank(), extents.data());
       for (int d = 0; d < rank && piece <= most; ++d) piece *= extents[static_cast<std::size_t>(d)];

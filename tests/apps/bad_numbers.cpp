@@ -16,6 +16,7 @@
 #include "autograd/ops/reduce.h"
 #include "nn/init.h"
 #include "nn/linear.h"
+#include "tensor/io.h"
 #include "tests/apps/listed_task.h"
 #include "tests/apps/small_files.h"
 #include "tests/apps/tiny_training.h"
@@ -164,6 +165,12 @@ TEST_CASE("a bad step survives its folder, and a second one takes the place of t
     CHECK(test::text_of<IoError>([&] { read_repro(place); }).find(name) != std::string::npos);
     replace_file(place / name, whole);
   }
+  const fs::path batch = place / "batch.safetensors";
+  Safetensors kept = load_safetensors(batch, host());
+  kept.tensors.erase("target");
+  save_safetensors(batch, kept.tensors);
+  CHECK(test::text_of<IoError>([&] { read_repro(place); }) ==
+        batch.string() + ": tensor 'target' is missing");
   fs::remove(place / "report.json");
   CHECK(test::text_of<IoError>([&] { read_repro(place); }).find("is not a bad step") != std::string::npos);
 }
