@@ -45,8 +45,7 @@ std::vector<double> drift(double from, double to, double speed);
 std::vector<double> reversal(double from, double flip, double speed);
 
 /// An upright bar of z = −1 on grey, drawn on a grid of a fifth of a pixel and averaged, so that it glides.
-/// centres  [T], px to the right of the image's middle;  width_px, height_px  of the bar, which is centred in
-/// height
+/// centres  [T], px to the right of the image's middle;  width_px, height_px  of the bar, centred in height
 std::vector<float> bar_movie(std::span<const double> centres, double width_px, double height_px = kSize);
 
 }  // namespace fovea::retina

@@ -110,3 +110,12 @@ TEST_CASE("scores know the repeatable part where there are repeats") {
   CHECK(text_of<ShapeError>([&] { score(rate, target, target); }) ==
         "score: repeats [4, 1] are not [repeats, cells, T] for rate [4, 1]");
 }
+
+TEST_CASE("the change of rates is a share of their mean") {
+  const Device host = Device::cpu({.threads = 1});
+  const Tensor rate = Tensor::from(std::vector<float>{1, 2, 3, 4}, {2, 2}, host),
+               changed = Tensor::from(std::vector<float>{2, 2, 3, 2}, {2, 2}, host);
+  CHECK(mean_change(changed, rate) == doctest::Approx(0.3));
+  CHECK_THROWS_WITH_AS(mean_change(changed, Tensor::zeros({2, 1}, DType::f32, host)),
+                       "mean_change: rates [2, 2] and [2, 1] differ in shape", ShapeError);
+}
