@@ -105,6 +105,11 @@ void check_space(const std::filesystem::path& out, double bytes) {
 
 int encode_movie(const EncodeRequest& request) {
   const Config config = read_run_config(request.run);
+  if (config.text("data.normalize") == "pixel")
+    throw UsageError(fmt::format(
+        "{}: was trained with data.normalize = pixel, by the mean and SD of each pixel of its own screen, "
+        "which other movies do not have; train with data.normalize = scalar to encode them",
+        request.run.string()));
   const Checkpoint checkpoint = find_checkpoint(request.run, request.checkpoint);
   const Device device = viewing_device(request.device, config);
   const std::unique_ptr<retina::RateModel> model = load_retina_model(config, checkpoint.path, device);

@@ -206,6 +206,14 @@ TEST_CASE("encode: what is refused leaves nothing behind") {
   check_one_line(scene.encode(good), kFailed, "movie.npy");
 }
 
+TEST_CASE("encode: a model of pixels with statistics of their own knows no other movies") {
+  Scene scene({"--set", "data.normalize=pixel"});
+  check_one_line(scene.encode(scene.save(movie_of({10, 50, 50}))), kWrongUsage,
+                 ": was trained with data.normalize = pixel, by the mean and SD of each pixel of its own "
+                 "screen, which other "
+                 "movies do not have; train with data.normalize = scalar to encode them");
+}
+
 TEST_CASE("encode: an output that is there stays until the new one is whole") {
   Scene scene;
   std::ofstream(scene.out) << "precious";
