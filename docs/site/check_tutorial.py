@@ -4,12 +4,11 @@
 ```sh        commands, run as they stand; each must succeed
 ```console   `$ ` commands with what they print: each line shown must be printed (`…` stands for anything); a command
              that shows an error (`fovea NAME: …`) must fail, any other must succeed
-```python    a script of the repository, named in its first line; must be what that file holds
+```py        a script of the repository, named in its first line; must be what that file holds
 ```toml      a settings file, named in its first line; is written for the commands after it
 
 Other blocks are only shown. QUICK and MINUTES make trainings and recording short. Exit code 1 if something differs, 77:
 skipped, no Python with h5py, or a program without HDF5."""
-import json
 import os
 import pathlib
 import re
@@ -39,7 +38,7 @@ def sessions(content):
 def named(content):
     """(file, content) of a block whose first line is a comment with the file's name."""
     first, _, rest = content.partition("\n")
-    return first.removeprefix("# ").split(":")[0], rest
+    return first.removeprefix("# "), rest
 
 
 def printed(line, output):
@@ -76,13 +75,13 @@ class Reader:
                     self.wrong.append(f"{line}: `{command}`: exit code {done.returncode}:\n{done.stdout}")
                 self.wrong += [f"{line}: `{command}` does not print '{text}':\n{done.stdout}"
                                for text in shown if not printed(text, done.stdout)]
-        elif language == "python":
+        elif language == "py":
             name, code = named(content)
             if code.strip() not in repository.read(name):
                 self.wrong.append(f"{line}: is not what {name} holds")
         elif language == "toml":
-            name, _ = named(content)
-            (self.folder / name).write_text(content)
+            name, settings = named(content)
+            (self.folder / name).write_text(settings)
 
 
 def main():
@@ -90,8 +89,7 @@ def main():
     if subprocess.run([PYTHON, "-c", "import h5py"], capture_output=True).returncode != 0:
         print("skipped: no h5py (apt-get install python3-h5py)")
         sys.exit(77)
-    doctor = json.loads(subprocess.run([program, "doctor", "--json"], capture_output=True).stdout)
-    if '"hdf5": ""' in json.dumps(doctor):
+    if '"hdf5": ""' in subprocess.run([program, "doctor", "--json"], capture_output=True, encoding="utf-8").stdout:
         print("skipped: built without HDF5")
         sys.exit(77)
     with tempfile.TemporaryDirectory() as folder:
