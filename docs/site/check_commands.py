@@ -58,7 +58,7 @@ def commands(text):
             fenced, name = not fenced, fence[1]
             continue
         if fenced:
-            pieces = re.split(r"&&|\||;", line.split(" #")[0]) if name in ("", "sh", "text") else []
+            pieces = re.split(r"&&|\||;", line.split(" #")[0]) if name in ("", "sh", "text", "console") else []
         else:
             pieces = re.findall(r"`([^`]+)`", line)
         for piece in pieces:

@@ -12,8 +12,8 @@ import repository
 LOGO = ('<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.8" aria-hidden="true">'
         '<path d="M1.5 12C5 6 19 6 22.5 12 19 18 5 18 1.5 12Z"/><circle cx="12" cy="12" r="3.6"/>'
         '<circle cx="12" cy="12" r=".9" fill="currentColor"/></svg>')
-GUIDE = ["README.md", "docs/INSTALL.md", "docs/RUNS.md", "docs/ENCODE.md", "docs/ARCHITECTURE.md", "docs/NOTATION.md",
-         "docs/EXPLAIN.md", "docs/DETERMINISM.md", "docs/PERFORMANCE.md", "docs/GPU.md"]
+GUIDE = ["README.md", "docs/INSTALL.md", "docs/TUTORIAL-RETINA.md", "docs/RUNS.md", "docs/ENCODE.md",
+         "docs/ARCHITECTURE.md", "docs/NOTATION.md", "docs/EXPLAIN.md", "docs/DETERMINISM.md", "docs/PERFORMANCE.md", "docs/GPU.md"]
 
 
 def is_lesson(path):

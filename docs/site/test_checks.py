@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The checks of the documentation notice what they are for: each gets a planted mistake and must name it."""
+import pathlib
+import tempfile
 import unittest
 from unittest import mock
 
 import check_commands
 import check_links
 import check_ops
+import check_tutorial
 import docstring
 import header
 import highlight
@@ -110,6 +113,29 @@ class Commands(unittest.TestCase):
         self.assertEqual(self.wrong("`./run fovea trian ln`"), ["fovea has no subcommand 'trian'"])
         self.assertEqual(self.wrong("```sh\n./run test && fovea train ln --sede 1\n```"),
                          ["fovea train has no option --sede"])
+
+
+class Tutorial(unittest.TestCase):
+    def wrong(self, text):
+        with tempfile.TemporaryDirectory() as folder:
+            reader = check_tutorial.Reader("/bin/echo", pathlib.Path(folder))
+            for block in check_tutorial.blocks(text):
+                reader.follow(*block)
+            return reader.wrong
+
+    def test_a_true_page_passes(self):
+        self.assertEqual(self.wrong("```toml\n# a.toml\nx = 1\n```\n```sh\ntest \"$(cat a.toml)\" = 'x = 1'\n```\n"
+                                    "```console\n$ ./run fovea data\ndata\n$ echo 'fovea data: F: 12 cells'; false\n"
+                                    "fovea data: F: … cells\n```\n```text\n$ false\n```\n"), [])
+
+    def test_what_differs_is_named(self):
+        for text, why in (("```sh\ntrue\nfalse\ntrue\n```\n", "1: exit code 1"),
+                          ("x\n```console\n$ echo abc\nab\n```\n", "2: `echo abc` does not print 'ab'"),
+                          ("```console\n$ false\n```\n", "1: `false`: exit code 1"),
+                          ("```console\n$ echo 'fovea data: no'\nfovea data: no\n```\n", "exit code 0"),
+                          ("```py\n# docs/tutorial/lab_files.py\nx = 1\n```\n", "1: is not what docs/tutorial/lab_files.py")):
+            (found,) = self.wrong(text)
+            self.assertIn(why, found)
 
 
 class Lessons(unittest.TestCase):
