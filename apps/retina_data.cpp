@@ -199,10 +199,10 @@ RetinaData load_retina_data(const Config& config) {
 
   const bool past = sees_past(config);
   if (past && !recording.train_counts.defined())
-    throw IoError(
-        fmt::format("{}: has no spike counts (train/response/binned), which a {} sees; make it again with "
-                    "fovea data retina, or train another model",
-                    path.string(), config.text("model.name")));
+    throw IoError(fmt::format(
+        "{}: has no spike counts, which a {} sees; add train/response/binned, or spikes/cellNN and "
+        "train/time, or train another model",
+        path.string(), config.text("model.name")));
   nn::WindowDataset all(
       recording.train_stimulus, past ? retina::unsmoothed_rate(recording.train_counts) : recording.train_rate,
       nn::ResponseLayout::cells_time, {.history = history, .skip = skip, .blocks = recording.blocks});

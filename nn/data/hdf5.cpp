@@ -117,6 +117,20 @@ hid_t memory_type(DType dtype) {
   }
 }
 
+/// The name of a filter that stands between a dataset and its numbers and is not there; empty: none.
+std::string missing_filter(hid_t layout) {
+  for (int k = 0; k < H5Pget_nfilters(layout); ++k) {
+    unsigned flags = 0;
+    std::size_t values = 0;
+    char name[64] = "";
+    const H5Z_filter_t filter = H5Pget_filter2(layout, static_cast<unsigned>(k), &flags, &values, nullptr,
+                                               sizeof name, name, nullptr);
+    if (filter >= 0 && H5Zfilter_avail(filter) <= 0)
+      return name[0] != '\0' ? name : fmt::format("filter {}", filter);
+  }
+  return "";
+}
+
 class Hdf5File final : public ArrayFile {
  public:
   explicit Hdf5File(const std::filesystem::path& path) : ArrayFile(path), file_(H5I_INVALID_HID) {
@@ -206,6 +220,11 @@ class Hdf5File final : public ArrayFile {
     info.number = std::find(std::begin(kNumbers), std::end(kNumbers), info.type) != std::end(kNumbers);
     if (H5Pget_external_count(layout) > 0 || H5Pget_layout(layout) == H5D_VIRTUAL) {
       info.type = "data of another file";
+      info.number = false;
+    }
+    if (const std::string filter = missing_filter(layout); !filter.empty()) {
+      info.type =
+          fmt::format("packed by {}, which libhdf5 lacks here (store it with gzip),", printable(filter));
       info.number = false;
     }
     if (H5Pget_layout(layout) == H5D_CHUNKED && rank > 0 &&

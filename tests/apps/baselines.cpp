@@ -133,10 +133,10 @@ TEST_CASE("a recording without spike counts is refused for a GLM alone") {
   retina::RecordingData recording = retina::load_recording(bench.data, test::host());
   recording.train_counts = Tensor();
   retina::save_recording(bench.data, recording);
-  check_one_line(
-      train(bench, "glm", bench.run("glm"), kGlm, {"--steps", "1"}), kFailed,
-      "recording.safetensors: has no spike counts (train/response/binned), which a glm sees; make it "
-      "again with fovea data retina, or train another model");
+  check_one_line(train(bench, "glm", bench.run("glm"), kGlm, {"--steps", "1"}), kFailed,
+                 "recording.safetensors: has no spike counts, which a glm sees; add train/response/binned, "
+                 "or spikes/cellNN and train/time, "
+                 "or train another model");
   CHECK_FALSE(fs::exists(bench.run("glm") / "config.toml"));
   CHECK(train(bench, "ln", bench.run("ln"), {"model.history=4"}, {"--steps", "1"}).code == kDone);
 }

@@ -187,6 +187,10 @@ TEST_CASE("h5py: what labs get wrong is named" * doctest::skip()) {
         "= [3, 240]: turn it round");
   CHECK(complaint("external") ==
         "'train/stimulus' is data of another file [240, 50, 50], expected numbers of rank 3");
+  CHECK(complaint("packed") ==
+        "'train/stimulus' is packed by lzf, which libhdf5 lacks here (store it with gzip), [240, 50, 50], "
+        "expected "
+        "numbers of rank 3");
   CHECK(complaint("huge") ==
         "'train/response/firing_rate_10ms' [1, 1099511627776] of f32 cannot be in the 0 bytes that the file "
         "has for it");

@@ -144,6 +144,10 @@ def write(folder):
         file.create_dataset("train/stimulus", shape=(long, SIZE, SIZE), dtype=np.uint8, chunks=(1, SIZE, SIZE))
         file.create_dataset("train/response/firing_rate_10ms", shape=(1, long), dtype=np.float32, chunks=(1, 64))
         file["test/stimulus"] = movie(TEST)
+    with h5py.File(folder / "packed.h5", "w") as file:
+        file.create_dataset("train/stimulus", data=movie(FRAMES), compression="lzf")  # h5py's own filter
+        file["train/response/firing_rate_10ms"] = rates(FRAMES)
+        file["test/stimulus"] = movie(TEST)
     with h5py.File(folder / "text.h5", "w") as file:
         file["train/stimulus"] = "a movie"
         file["test/stimulus"] = movie(TEST)
