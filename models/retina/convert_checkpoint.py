@@ -138,7 +138,8 @@ def main():
     try:
         run(asked)
     except (ConvertError, torch_file.TorchFileError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        # Texts of the file may be in it.
+        print("error: " + "".join(c if c.isprintable() else "?" for c in str(error))[:400], file=sys.stderr)
         return 1
     except OSError as error:
         print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the layers of torch-deep-retina's models are in ours: weights under our names, and the settings of the model.
 
-The authors' training saves a dict with model_state_dict, model_type, hyps or model_hyps, and norm_stats. Layers are told
-by the names of their weights and by their order, since their numbers changed with the code's age. Weights keep their
-bits; a bias before a norm goes into its running mean, a scale and shift behind a dense readout into its weights.
+The authors' training saves a dict with model_state_dict, model_type, hyps or model_hyps, and norm_stats. Layers are
+told by the names of their weights and by their order, since their numbers changed with the code's age. Weights keep
+their bits; a bias before the readout's norm goes into its running mean, a scale and shift behind a dense readout into
+its weights.
 """
 
 import array
@@ -51,8 +52,8 @@ class Source:
 
     def __init__(self, saved, hyps):
         if not isinstance(saved, dict) or not isinstance(saved.get("model_state_dict"), dict):
-            raise ConvertError("holds no model_state_dict: it is no checkpoint of torch-deep-retina, or one whose weights "
-                               "were deleted when a later one was saved")
+            raise ConvertError("holds no model_state_dict: it is no checkpoint of torch-deep-retina, or one whose "
+                               "weights were deleted when a later one was saved")
         self.saved = saved
         self._settings = [hyps, saved.get("hyps"), saved.get("model_hyps"), saved]
         self.layers = {}
@@ -159,6 +160,13 @@ class Converted:
 
 def convert(saved, hyps=None, model_type=None):
     """The weights under Fovea's names, and the settings of the model. throws ConvertError"""
+    try:
+        return converted(saved, hyps, model_type)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:  # text where a number belongs, …
+        raise ConvertError(f"its weights or settings are not of the expected form ({error})") from None
+
+
+def converted(saved, hyps, model_type):
     source, made = Source(saved, hyps), Converted()
     model_type = model_type or source.setting("model_type")
     if model_type is None:
@@ -168,7 +176,8 @@ def convert(saved, hyps=None, model_type=None):
     if source.setting("activ_fxn", "ReLU") != "ReLU":
         raise ConvertError(f"its activation is {source.setting('activ_fxn')}, the program's is ReLU")
     if source.setting("inference_exp", False):
-        raise ConvertError("takes the exponential of its output at inference (inference_exp), which the program does not")
+        raise ConvertError("takes the exponential of its output at inference (inference_exp), which the program does "
+                           "not")
     if any(source.setting("paddings") or []):
         raise ConvertError(f"its convolutions are padded ({source.setting('paddings')}), the program's are not")
 
@@ -213,9 +222,10 @@ def put_convolutions(made, layers, kind):
                 made.tensors[f"{name}.bias"] = bias or Values((out,), [0.0] * out)
     channels = [pieces[0][0].shape[0] for pieces in parts]
     if parts[1][0][0].shape[1] != channels[0]:
-        raise ConvertError(f"its second convolution sees {parts[1][0][0].shape[1]} channels, the first makes {channels[0]}")
-    made.settings.update({"model.history": parts[0][0][0].shape[1], "model.channels": channels, "model.kernels": kernels,
-                          "model.conv_bias": has_bias})
+        raise ConvertError(f"its second convolution sees {parts[1][0][0].shape[1]} channels, the first makes "
+                           f"{channels[0]}")
+    made.settings.update({"model.history": parts[0][0][0].shape[1], "model.channels": channels,
+                          "model.kernels": kernels, "model.conv_bias": has_bias})
     if kind != "conv":
         made.settings.update({"model.stacked": True, "model.stack_one_to_one": kind == "channel chain"})
 
@@ -261,10 +271,11 @@ def put_readout(made, source, head, kinds):
             bias = Values((made.cells,), [b * s + t for b, s, t in zip(old, scale, shift)])
         made.tensors["readout.weight"] = weight
         if made.settings["model.norm"] in ("none", "scale-shift"):
-            if bias is not None or made.settings["model.conv_bias"]:
+            if bias is None and made.settings["model.conv_bias"]:
+                bias = Values((made.cells,), [0.0] * made.cells)
+            if bias is not None:
                 need_bias(made)
-                made.tensors["readout.bias"] = (bias if isinstance(bias, Values) else
-                                                floats(bias) if bias is not None else Values((made.cells,), [0.0] * made.cells))
+                made.tensors["readout.bias"] = bias if isinstance(bias, Values) else floats(bias)
         elif bias is not None:
             move_bias(made, bias)
     else:
@@ -313,7 +324,8 @@ def put_selection(made, source, w, bias):
     if labels is not None:
         labels = [int(label) for label in labels]
         if len(labels) != made.cells or set(labels) != set(range(filters)):
-            raise ConvertError(f"its collapse_labels do not tell which of {filters} filters each of {made.cells} cells has")
+            raise ConvertError(f"its collapse_labels do not tell which of {filters} filters each of {made.cells} cells "
+                               "has")
         made.settings["model.filter_of_cell"] = labels
         made.tensors["filter_of_cell"] = Values((made.cells,), labels, "i64")
 
@@ -322,7 +334,8 @@ def put_places(made, source, kernels, side):
     made.settings["model.readout"] = "fixed"
     centres = source.setting("centers")
     if not centres or len(centres) != made.cells:
-        raise ConvertError(f"does not hold the centers of its {made.cells} receptive fields; give --hyps hyperparams.json")
+        raise ConvertError(f"does not hold the centers of its {made.cells} receptive fields; give --hyps "
+                           "hyperparams.json")
     places = [[grabbed(int(c), kernels, made.size) for c in centre] for centre in centres]
     ones = array.array("f", bytes(4 * made.cells * side * side))
     for cell, (row, column) in enumerate(places):
@@ -348,7 +361,8 @@ def check_shapes(made):
         if name.endswith("bias") and "conv" in name and values.shape != (made.tensors[name[:-4] + "weight"].shape[0],):
             raise ConvertError(f"{name} is {list(values.shape)}, expected one number for each channel")
     if "conv3.weight" in made.tensors and made.tensors["conv3.weight"].shape[1] != c2:
-        raise ConvertError(f"its readout sees {made.tensors['conv3.weight'].shape[1]} channels, the convolution makes {c2}")
+        raise ConvertError(f"its readout sees {made.tensors['conv3.weight'].shape[1]} channels, the convolution makes "
+                           f"{c2}")
 
 
 def normalization(source_saved, given):

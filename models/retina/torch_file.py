@@ -85,7 +85,8 @@ class _NumpyArray:
         _, self.shape, kind, fortran, raw = state
         values = kind.read(raw)
         if math.prod(self.shape) != len(values) or (fortran and len(self.shape) > 1):
-            raise TorchFileError(f"a NumPy array of shape {list(self.shape)} has {len(values)} numbers in another order")
+            raise TorchFileError(f"a NumPy array of shape {list(self.shape)} has {len(values)} numbers in another "
+                                 "order")
         self.flat = values
 
 
@@ -114,7 +115,9 @@ def _inert(name):
     return type(name.rpartition(".")[2], (), {"__new__": refuse})
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle._Unpickler):
+    """The one written in Python: a damaged file makes the other take gigabytes for its table of objects."""
+
     def __init__(self, file, storage_of):
         super().__init__(file)
         self._storage_of = storage_of
@@ -140,7 +143,8 @@ class _Unpickler(pickle.Unpickler):
         if module.split(".")[0] == "torchdeepretina":
             return _inert(f"{module}.{name}")
         if (module, name) not in known:
-            raise TorchFileError(f"it names {module}.{name}, which is none of the few things that are read; nothing was run")
+            raise TorchFileError(f"it names {module}.{name}, which is none of the few things that are read; nothing "
+                                 "was run")
         return known[module, name]
 
     def persistent_load(self, what):

@@ -5,9 +5,10 @@
     python3 tests/golden/torch_checkpoints.py          (needs PyTorch and NumPy; made with 2.15 and 2.4)
 
 The modules here are ours; their state has the names and the order of the published classes'. The .safetensors file
-holds for each case what models/retina/published_weights.py makes of it (but the places of fixed cells, which are large),
-mean and SD of the movie, and PyTorch's answer in double precision to the windows of a movie of numbers by a formula:
-pixel p of frame t is 37·(t·size² + p) mod 251. tests/models/torch_checkpoints.{py,cpp} read them.
+holds for each case what models/retina/published_weights.py makes of it (but the places of fixed cells, which are
+large), mean and SD of the movie, and PyTorch's answer in double precision to the windows of a movie of numbers by a
+formula: pixel p of frame t is 37·(t·size² + p) mod 251. tests/models/torch_checkpoints.{py,cpp} read them. Equal runs
+have equal weights; legacy files name them by their addresses, and differ.
 """
 
 import pathlib
@@ -131,7 +132,8 @@ def plain_norm(units):
 
 def model(*parts):
     made = nn.Module()
-    made.sequential = nn.Sequential(*[layer for part in parts for layer in (part if isinstance(part, list) else [part])])
+    lists = [part if isinstance(part, list) else [part] for part in parts]
+    made.sequential = nn.Sequential(*[layer for part in lists for layer in part])
     with torch.no_grad():
         for weights in made.parameters():
             if weights.dim() == 4:
@@ -161,7 +163,7 @@ def cases():
         "convgc": (model(Chain(HISTORY, 2, 5, 0), Norm(2), noisy(), Chain(2, 2, 3, 0), Norm(2), noisy(),
                          conv(2, CELLS, 3), Lambda(lambda x: x[:, torch.arange(CELLS), where[:, 0], where[:, 1]]),
                          Norm(CELLS), nn.Softplus()), 50,
-                   {"model_type": "VaryModel", "convgc": True, "centers": grab, "drop_p": 0, "bnorm_d": 2}, ("legacy",)),
+                   {"model_type": "VaryModel", "convgc": True, "centers": grab, "drop_p": 0}, ("legacy",)),
         "one_hot": (model(conv(HISTORY, 2, 5), Norm(2), noisy(), conv(2, 2, 3), Norm(2), noisy(), conv(2, CELLS, 3),
                           Norm(CELLS), nn.Softplus(), OneHot(CELLS, 4)), 12,
                     {"model_type": "RetinotopicModel", "stackconvs": False}, ("legacy",)),
@@ -169,8 +171,8 @@ def cases():
                          conv(2, 2, 3), Norm(2), nn.Softplus(), OneHot(3, 4, [1, 0, 1])), 12,
                    {"model_type": "RetinotopicModel", "collapsed": True, "collapse_labels": numpy.array([1, 0, 1])},
                    ("legacy",)),
-        "one_to_one": (model(ChannelChain(HISTORY, 2, 5), Norm(2), noisy(), ChannelChain(2, 2, 5), Norm(2), noisy(), flat(),
-                             nn.Linear(8, CELLS, bias=False), Norm(CELLS), Lambda(torch.exp)), 10,
+        "one_to_one": (model(ChannelChain(HISTORY, 2, 5), Norm(2), noisy(), ChannelChain(2, 2, 5), Norm(2), noisy(),
+                             flat(), nn.Linear(8, CELLS, bias=False), Norm(CELLS), Lambda(torch.exp)), 10,
                        {"model_type": "VaryModel", "one2one": True, "softplus": False}, ("legacy",)),
         "cnn": (model(conv(HISTORY, 2, 3, bias=False), noisy(), conv(2, 2, 3, bias=False), noisy(), flat(),
                       nn.Linear(8, CELLS), nn.Softplus()), 6, {"model_type": "CNN"}, ("legacy",)),

@@ -37,6 +37,7 @@ std::map<std::string, DeepRetinaOptions> options_of_cases() {
     options.readout_kernel = 3;
   }
   all.at("shared").filter_of_cell = {1, 0, 1};
+  all.at("shared").conv_bias = false;
   all.at("one_to_one").stack_one_to_one = true;
   all.at("one_to_one").norm = Norm::per_channel;
   all.at("one_to_one").output = Output::exponential;
@@ -62,6 +63,7 @@ TEST_CASE("converted checkpoints answer as PyTorch does") {
   for (const auto& one : cases) {
     const std::string& name = one.first;
     const DeepRetinaOptions& options = one.second;
+    CAPTURE(name);
     DeepRetina model(options, host());
     nn::State state = nn::without_prefix(name + "/", golden.tensors());
     const Tensor y = state.at("y");
