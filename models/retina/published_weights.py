@@ -82,7 +82,7 @@ def kind_of(layer):
         return "linear" if len(weight.shape) == 2 else "conv"
     if names == {"w"}:
         return "selection"
-    if names == {"sigma"}:
+    if names in ({"sigma"}, {"cuda_param"}):  # the latter as of 2019
         return "noise"
     if any(name.startswith("convs.") for name in names):
         return "chain"
@@ -186,7 +186,7 @@ def converted(saved, hyps, model_type):
         if kind_of(layer) is None:
             raise ConvertError(f"{where} is a layer of an unknown kind, with {', '.join(sorted(layer))}")
         if kind_of(layer) == "noise":
-            made.settings["model.noise"] = round(layer["sigma"].values()[0], 6)
+            made.settings["model.noise"] = round(next(iter(layer.values())).values()[0], 6)
     layers = [(where, layer) for where, layer in layers if kind_of(layer) != "noise"]
     kinds = [kind_of(layer) for _, layer in layers]
     convs, between = {"conv", "chain", "channel chain"}, kinds[1] if len(kinds) > 1 else None

@@ -125,6 +125,9 @@ def test_meaning():
           "settings of the training are read as plain values")
     old = file_of("shared").read_bytes().replace(b"cnumpy._core.multiarray", b"cnumpy.core.multiarray")
     check(published_weights.convert(load_bytes(old)).settings["model.filter_of_cell"] == [1, 0, 1], "arrays of NumPy 1")
+    state = saved["model_state_dict"]
+    saved["model_state_dict"] = {name.replace("sigma", "cuda_param"): value for name, value in state.items()}
+    check(published_weights.convert(saved).settings["model.noise"] == 0.05, "the noise under its old name")
     every = {"model_state_dict": {}, "dataset": "15-11-21a", "cells": "all"}
     check(published_weights.recorded_cells(published_weights.Source(every, None), 4) == [6, 10, 12, 13], "all cells")
 
