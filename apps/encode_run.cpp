@@ -33,7 +33,7 @@ std::string bytes_text(double bytes) {
                        : fmt::format("{:.1f} GB", bytes / 1e9);
 }
 
-nn::Normalization normalization(const EncodeRequest& request, const nn::State& saved,
+nn::Normalization normalization(const EncodeRequest& request, const std::filesystem::path& checkpoint,
                                 const nn::MovieStatistics& movie) {
   if (request.contrast == "none") return {};
   if (request.contrast == "match") {
@@ -42,8 +42,7 @@ nn::Normalization normalization(const EncodeRequest& request, const nn::State& s
                                 request.movie.string()));
     return {static_cast<float>(movie.mean), static_cast<float>(movie.sd)};
   }
-  const auto number = [&](const char* name) { return static_cast<float>(saved.at(name).item()); };
-  return {number("norm.mean"), number("norm.sd")};
+  return saved_normalization(checkpoint);
 }
 
 /// The movie at the size that the model reads.
@@ -139,7 +138,7 @@ int encode_movie(const EncodeRequest& request) {
       // Read twice: how long it is, and of what contrast, is known only at its end.
       const nn::MovieStatistics seen = nn::measure(movie, [&](std::int64_t) { return !stop.requested(); });
       if (stop.requested()) throw Interrupted{};
-      const nn::Normalization norm = normalization(request, read_checkpoint(checkpoint.path).tensors, seen);
+      const nn::Normalization norm = normalization(request, checkpoint.path, seen);
       movie.set_normalization(norm);
       bins = retina::encoded_bins(options, seen.bins);
       if (bins == 0)

@@ -27,9 +27,7 @@ Evaluated evaluate_run(const EvalRequest& request) {
   const std::unique_ptr<retina::RateModel> model = make_retina_model(config, data.train.cells(), device);
   load_weights(*model, checkpoint.path);
   // A run measured them on these data itself; converted weights were trained with others.
-  const nn::State saved = read_checkpoint(checkpoint.path).tensors;
-  const nn::Normalization trained{static_cast<float>(saved.at("norm.mean").item()),
-                                  static_cast<float>(saved.at("norm.sd").item())};
+  const nn::Normalization trained = saved_normalization(checkpoint.path);
   for (nn::WindowDataset* part : {&data.train, &data.validation, &data.test})
     part->set_normalization(trained);
   const nn::WindowDataset& part =

@@ -116,6 +116,16 @@ std::unique_ptr<retina::RateModel> make_retina_model(const Config& config, std::
   return model;
 }
 
+nn::Normalization saved_normalization(const std::filesystem::path& checkpoint) {
+  const nn::State saved = read_checkpoint(checkpoint).tensors;
+  const auto mean = saved.find("norm.mean"), sd = saved.find("norm.sd");
+  if (mean == saved.end() || sd == saved.end() || mean->second.numel() != 1 || sd->second.numel() != 1)
+    throw IoError(  // untested: fovea train and the converter write them
+        fmt::format("{}: norm.mean and norm.sd are missing; is it a checkpoint of a model of the retina?",
+                    checkpoint.string()));
+  return {static_cast<float>(mean->second.item()), static_cast<float>(sd->second.item())};
+}
+
 std::unique_ptr<retina::RateModel> load_retina_model(const Config& config,
                                                      const std::filesystem::path& checkpoint,
                                                      const Device& device) {

@@ -36,6 +36,10 @@ Prepared prepare_retina_model(Config config, const nn::WindowDataset& train);
 std::unique_ptr<retina::RateModel> make_retina_model(const Config& config, std::int64_t cells,
                                                      const Device& device);
 
+/// By which mean and standard deviation the frames were normalised that a checkpoint was trained on.
+/// throws IoError naming the file if it does not say
+nn::Normalization saved_normalization(const std::filesystem::path& checkpoint);
+
 /// The trained model of a checkpoint, without the recording: how many cells it has is seen from its weights.
 /// throws IoError naming the checkpoint, also if the weights are another model's
 std::unique_ptr<retina::RateModel> load_retina_model(const Config& config,
