@@ -159,7 +159,7 @@ std::vector<double> noise_ceilings(const RecordingData& data, std::int64_t first
 }
 
 std::vector<std::string> oddities(const RecordingData& data) {
-  constexpr double kWild_hz = 200, kAlike = 0.95;
+  constexpr double kWild_hz = 200, kFaint_hz = 0.02, kAlike = 0.95;  // faint: a spike in 50 s
   std::vector<std::string> found;
   const std::int64_t bins = data.test_rate.size(1), repeats = data.test_repeats.size(0);
   for (const auto& [what, movie] :
@@ -169,6 +169,9 @@ std::vector<std::string> oddities(const RecordingData& data) {
     if (std::all_of(pixels.begin(), pixels.end(), [&](float v) { return v == pixels[0]; }))
       found.push_back(fmt::format("the {} movie is constant", what));
   }
+  if (const Shape frame = data.train_stimulus.shape().without(0); frame != Shape{kSize, kSize})
+    found.push_back(fmt::format("its frames are {}, the models see [{}, {}]: average them to that size",
+                                frame, kSize, kSize));
   const auto shortest = std::min_element(data.blocks.begin(), data.blocks.end());
   if (*shortest < *std::max_element(data.blocks.begin(), data.blocks.end()) / 2)
     found.push_back(fmt::format("block {} of the training movie has only {} frames",
@@ -183,6 +186,10 @@ std::vector<std::string> oddities(const RecordingData& data) {
     else if (mean_of(rate) > kWild_hz)
       found.push_back(
           fmt::format("cell {} has {:.0f} Hz on average: is that a rate in Hz?", cell, mean_of(rate)));
+    else if (mean_of(rate) < kFaint_hz && *std::min_element(rate.begin(), rate.end()) >= 0)  // no potential
+      found.push_back(
+          fmt::format("cell {} has {:.2g} Hz on average: are its spike times in seconds, its rates in Hz?",
+                      cell, mean_of(rate)));
     if (repeats < 2 || bins < 2) continue;
     const auto trials = select(data.test_repeats, 1, cell).to_vector<float>();
     const double r = correlation(Repeats{.response = trials, .trials = repeats}.mean(), mean);

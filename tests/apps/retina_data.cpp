@@ -125,6 +125,11 @@ TEST_CASE("retina data: a minute is skipped in blocks of two minutes or more, if
   CHECK(data.train.runs()[0].first_frame < 6000);
   CHECK(has(more, "cell 0 has 300 Hz on average: is that a rate in Hz?"));
   CHECK(has(more, "block 1 of the training movie has only 1000 frames"));
+  recording.train_rate = Tensor::zeros({1, 12000}, DType::f32, host());
+  select(select(recording.train_rate, 0, 0), 0, 7).fill(12);
+  retina::save_recording(scene.path, recording);
+  CHECK(has(StderrOf([&] { data = scene.load(); }).text,
+            "cell 0 has 0.001 Hz on average: are its spike times in seconds, its rates in Hz?"));
 }
 
 TEST_CASE("retina data: each pixel by its own mean, another test movie, and the null model") {
@@ -156,7 +161,11 @@ TEST_CASE("retina data: frames of another size than the models' are refused") {
   data.train_stimulus = slice(data.train_stimulus, 2, 0, 40).contiguous();
   data.test_stimulus = slice(data.test_stimulus, 2, 0, 40).contiguous();
   retina::save_recording(scene.path, data);
-  CHECK(scene.complaint<IoError>({}) == ": its frames are [50, 40], the models see [50, 50]");
+  const std::string told =
+      StderrOf([&] {
+        CHECK(scene.complaint<IoError>({}) == ": its frames are [50, 40], the models see [50, 50]");
+      }).text;
+  CHECK(has(told, "its frames are [50, 40], the models see [50, 50]: average them to that size"));
 }
 
 TEST_CASE("retina data: names of stimuli, and where their recordings are kept") {
